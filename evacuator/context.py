@@ -1,0 +1,27 @@
+"""Who asks, and under which request id."""
+
+from typing import Any
+
+from oslo_context import context
+
+
+class RequestContext(context.RequestContext):  # type: ignore[misc]
+    """The identity and the request id that a request carries through API, engine and RPC."""
+
+    user_id: str
+    project_id: str
+    request_id: str
+    is_admin: bool
+    auth_token: str | None
+    roles: list[str]
+
+    @classmethod
+    def of_service(cls, name: str) -> "RequestContext":
+        """Make the context of work that no request asked for."""
+        return cls(user_id=name, project_id=name, is_admin=True, roles=["admin"])
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], **kwargs: Any) -> "RequestContext":
+        """Rebuild a context from what crossed RPC."""
+        made: RequestContext = super().from_dict(values, **kwargs)
+        return made

@@ -1,0 +1,1 @@
+"""The only place with SQL: the tables, transactions, and for each noun the statements on it."""

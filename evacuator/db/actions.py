@@ -1,0 +1,59 @@
+"""Instance actions and their events: what was asked, and how each part of it ended."""
+
+from sqlalchemy import insert, literal, select
+from sqlalchemy.orm import Session
+
+from evacuator.context import RequestContext
+from evacuator.db.clock import now
+from evacuator.db.models import InstanceAction, InstanceActionEvent
+from evacuator.db.writes import change
+
+SUCCESS = "Success"
+ERROR = "Error"
+
+
+def start(session: Session, context: RequestContext, instance_uuid: str, action: str) -> None:
+    """Record that somebody asked for ``action``."""
+    session.execute(
+        insert(InstanceAction).values(
+            instance_uuid=instance_uuid,
+            action=action,
+            request_id=context.request_id,
+            user_id=context.user_id,
+            project_id=context.project_id,
+        )
+    )
+
+
+def start_event(session: Session, instance_uuid: str, request_id: str, event: str, host: str | None) -> None:
+    """Record that a part of an action begins on ``host``."""
+    columns = ["action_id", "event", "host", "start_time"]
+    action = select(InstanceAction.id, literal(event), literal(host), now()).where(
+        InstanceAction.instance_uuid == instance_uuid, InstanceAction.request_id == request_id
+    )
+    session.execute(insert(InstanceActionEvent).from_select(columns, action, include_defaults=False))
+
+
+def finish_event(
+    session: Session, instance_uuid: str, request_id: str, event: str, result: str, details: str | None = None
+) -> None:
+    """Record how a part of an action ended; an Error marks the whole action."""
+    action = select(InstanceAction.id).where(
+        InstanceAction.instance_uuid == instance_uuid, InstanceAction.request_id == request_id
+    )
+    change(
+        session,
+        InstanceActionEvent,
+        {"event": event, "finish_time": None},
+        {"finish_time": now(), "result": result, "details": details},
+        InstanceActionEvent.action_id.in_(action),
+    )
+    finish(session, instance_uuid, request_id, ERROR if result == ERROR else None)
+
+
+def finish(session: Session, instance_uuid: str, request_id: str, message: str | None = None) -> None:
+    """Record that an action ended; ``message`` is "Error" or null, as in Nova."""
+    values = {"finish_time": now(), "updated_at": now()}
+    if message:
+        values["message"] = message
+    change(session, InstanceAction, {"instance_uuid": instance_uuid, "request_id": request_id}, values)

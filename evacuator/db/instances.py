@@ -1,0 +1,47 @@
+"""Instances."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from evacuator.db.clock import now
+from evacuator.db.models import Instance
+from evacuator.db.writes import Facts, change_one
+from evacuator.errors import InstanceNotFound
+
+
+def get(session: Session, uuid: str, project_id: str | None = None) -> Instance:
+    """Return an instance that is not deleted; only one of ``project_id`` where that is given.
+
+    :raises InstanceNotFound:
+    """
+    instance = find(session, uuid)
+    if instance is None or instance.deleted or project_id not in (None, instance.project_id):
+        raise InstanceNotFound(uuid=uuid)
+    return instance
+
+
+def find(session: Session, uuid: str) -> Instance | None:
+    """Return an instance, deleted or not."""
+    return session.scalars(select(Instance).where(Instance.uuid == uuid)).one_or_none()
+
+
+def change(session: Session, uuid: str, where: Facts, values: Facts) -> None:
+    """Write to an instance that is not deleted and for which ``where`` still holds.
+
+    :raises Overtaken: it is not so any more.
+    """
+    change_one(session, Instance, {"uuid": uuid, "deleted": False, **where}, {**values, "updated_at": now()})
+
+
+def with_orders(session: Session, host: str) -> Sequence[Instance]:
+    """Return the instances whose order ``host`` still has to carry out."""
+    return session.scalars(
+        select(Instance).where(Instance.host == host, Instance.order_id.is_not(None), Instance.deleted.is_(False))
+    ).all()
+
+
+def on_host(session: Session, host: str) -> Sequence[Instance]:
+    """Return the instances that ``host`` is allowed to run."""
+    return session.scalars(select(Instance).where(Instance.host == host, Instance.deleted.is_(False))).all()

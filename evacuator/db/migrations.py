@@ -1,0 +1,107 @@
+"""Migrations: the records of evacuations."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from evacuator.db import services
+from evacuator.db.clock import now, seconds_ago
+from evacuator.db.models import COMPUTE_BINARY, Instance, Migration, Service
+from evacuator.db.writes import Facts, change_one
+from evacuator.evacuation.cleaning import Ownership
+from evacuator.evacuation.transitions import UNFINISHED, Status
+
+
+def get(session: Session, migration_id: int) -> Migration | None:
+    """Return a record by its number."""
+    return session.get(Migration, migration_id, populate_existing=True)
+
+
+def by_uuid(session: Session, uuid: str) -> Migration | None:
+    """Return a record by its uuid."""
+    return session.scalars(select(Migration).where(Migration.uuid == uuid)).one_or_none()
+
+
+def by_request(session: Session, instance_uuid: str, request_id: str) -> Migration | None:
+    """Return the record that a request made, whatever became of it."""
+    return session.scalars(
+        select(Migration).where(Migration.request_id == request_id, Migration.instance_uuid == instance_uuid)
+    ).one_or_none()
+
+
+def change(session: Session, record: Migration, values: Facts) -> None:
+    """Write to a record that is still in the status and the attempt as it was read.
+
+    :raises Overtaken: it is not.
+    """
+    where = {"id": record.id, "status": record.status, "attempt": record.attempt}
+    change_one(session, Migration, where, {**values, "updated_at": now()})
+
+
+def unfinished_at(session: Session, dest_compute: str) -> Sequence[Migration]:
+    """Return the unfinished records that ``dest_compute`` has to work on, oldest first."""
+    return session.scalars(
+        select(Migration)
+        .where(Migration.status.in_(UNFINISHED), Migration.dest_compute == dest_compute)
+        .order_by(Migration.id)
+    ).all()
+
+
+def orphans(session: Session, down_time: float, claim_timeout: float, most: int = 100) -> Sequence[Migration]:
+    """Return unfinished records whose destination is silent or forced down, or has not claimed them in time."""
+    return session.scalars(
+        select(Migration)
+        .join(Service, (Service.host == Migration.dest_compute) & (Service.binary == COMPUTE_BINARY))
+        .where(
+            Migration.status.in_(UNFINISHED),
+            or_(
+                Service.forced_down,
+                services.is_silent(down_time),
+                (Migration.status == Status.ACCEPTED) & (Migration.assigned_at < seconds_ago(claim_timeout)),
+            ),
+        )
+        .order_by(Migration.id)
+        .limit(most)
+    ).all()
+
+
+def done_away_from(session: Session, source_compute: str) -> Sequence[Migration]:
+    """Return the records that are done and wait for ``source_compute`` to clean up."""
+    return session.scalars(
+        select(Migration).where(Migration.status == Status.DONE, Migration.source_compute == source_compute)
+    ).all()
+
+
+def uncleaned_hosts(session: Session, instance_uuid: str) -> frozenset[str]:
+    """Return the hosts that may still hold an older copy of the instance."""
+    return frozenset(
+        session.scalars(
+            select(Migration.source_compute).where(
+                Migration.instance_uuid == instance_uuid, Migration.status == Status.DONE
+            )
+        )
+    )
+
+
+def ownership(session: Session, instance_uuid: str, host: str) -> Ownership | None:
+    """Return what is known of the guest of an instance that was found on ``host``; None when no row knows it."""
+    instance = session.scalars(select(Instance).where(Instance.uuid == instance_uuid)).one_or_none()
+    if instance is None:
+        return None
+    record = by_uuid(session, instance.evacuation_id) if instance.evacuation_id else None
+    named = session.scalar(
+        select(Migration.id)
+        .where(
+            Migration.instance_uuid == instance_uuid,
+            or_(Migration.source_compute == host, Migration.dest_compute == host),
+        )
+        .limit(1)
+    )
+    return Ownership(
+        host=instance.host,
+        deleted=instance.deleted,
+        source=record.source_compute if record else None,
+        destination=record.dest_compute if record else None,
+        was_here=named is not None,
+    )

@@ -1,0 +1,180 @@
+"""Services: who is up, who is silent, and which release each runs. Every judgement on time is the database's own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, and_, case, exists, func, insert, not_, or_, select
+from sqlalchemy.orm import Session, aliased
+
+from evacuator.db.clock import now, seconds_ago
+from evacuator.db.models import COMPUTE_BINARY, Migration, Service
+from evacuator.db.writes import Facts, change
+from evacuator.errors import HostNotMapped, ServiceNotFound
+from evacuator.evacuation.transitions import Status
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A service and what the database says of it at this moment.
+
+    ``age``: seconds since it was heard last, None if never. ``witnessed``: another compute service was heard without
+    a gap for the whole down time, so that silence proves something.
+    """
+
+    service: Service
+    up: bool
+    silent: bool
+    witnessed: bool
+    now: datetime
+
+    @property
+    def age(self) -> float | None:
+        if self.service.last_seen is None:
+            return None
+        return (self.now - self.service.last_seen).total_seconds()
+
+
+def _heard_within(seconds: float) -> ColumnElement[bool]:
+    return func.coalesce(Service.last_seen, Service.created_at) >= seconds_ago(seconds)
+
+
+def is_up(down_time: float) -> ColumnElement[bool]:
+    """Fresh, not forced down, and clean. A heartbeat from the future (a clock was set back) is fresh."""
+    return and_(
+        Service.last_seen >= seconds_ago(down_time),
+        not_(Service.forced_down),
+        Service.cleaned_epoch == Service.epoch,
+    )
+
+
+def _witnessed(down_time: float) -> ColumnElement[bool]:
+    # A database outage, or our own restart, makes everybody silent at once. Silence counts only if somebody else
+    # could be heard all along; gaps of half the down time leave a living host time for several heartbeats.
+    other = aliased(Service)
+    return exists().where(
+        other.binary == COMPUTE_BINARY,
+        other.host != Service.host,
+        other.last_seen >= seconds_ago(down_time / 2),
+        other.up_since <= seconds_ago(down_time),
+    )
+
+
+def is_silent(down_time: float) -> ColumnElement[bool]:
+    """Not heard for the down time, while another compute service was."""
+    return and_(not_(_heard_within(down_time)), _witnessed(down_time))
+
+
+def listing(
+    session: Session, down_time: float, host: str | None = None, binary: str | None = None
+) -> list[Heard]:
+    """Return services by host name."""
+    statement = select(Service, is_up(down_time), not_(_heard_within(down_time)), _witnessed(down_time), now())
+    if host is not None:
+        statement = statement.where(Service.host == host)
+    if binary is not None:
+        statement = statement.where(Service.binary == binary)
+    rows = session.execute(statement.order_by(Service.id)).all()
+    return [Heard(service, bool(up), bool(silent), bool(seen), _moment(at)) for service, up, silent, seen, at in rows]
+
+
+def _moment(at: datetime | str) -> datetime:
+    return datetime.fromisoformat(at) if isinstance(at, str) else at
+
+
+def of_host(session: Session, host: str, down_time: float) -> Heard | None:
+    """Return the compute service of ``host``."""
+    return next(iter(listing(session, down_time, host=host, binary=COMPUTE_BINARY)), None)
+
+
+def get(session: Session, service_id: int | str) -> Service:
+    """Return a service by its number or, since 2.53, its uuid.
+
+    :raises ServiceNotFound:
+    """
+    column = Service.id if isinstance(service_id, int) else Service.uuid
+    service = session.scalars(select(Service).where(column == service_id)).one_or_none()
+    if service is None:
+        raise ServiceNotFound(service_id=service_id)
+    return service
+
+
+def by_host(session: Session, host: str, binary: str = COMPUTE_BINARY) -> Service:
+    """Return the service of ``host``.
+
+    :raises HostNotMapped:
+    """
+    service = session.scalars(select(Service).where(Service.host == host, Service.binary == binary)).one_or_none()
+    if service is None:
+        raise HostNotMapped(host=host)
+    return service
+
+
+def older_than(session: Session, version: int, most: int = 20) -> Sequence[tuple[str, int]]:
+    """Return (host, version) of compute services older than ``version``, oldest first.
+
+    Down and disabled ones count: they may come back at any moment. One that reported no version is version 0.
+    """
+    reported = func.coalesce(Service.version, 0)
+    statement = (
+        select(Service.host, reported)
+        .where(Service.binary == COMPUTE_BINARY, or_(Service.version.is_(None), Service.version < version))
+        .order_by(reported, Service.host)
+        .limit(most)
+    )
+    return [(host, found) for host, found in session.execute(statement).all()]
+
+
+def prove_down(session: Session, host: str, down_time: float) -> bool:
+    """Write that something is being taken from ``host``, if it is forced down or provably silent; False if not.
+
+    The proof is the write: the host's next heartbeat carries the old epoch, finds no row, and cleans up first.
+    """
+    written = change(
+        session,
+        Service,
+        {"host": host, "binary": COMPUTE_BINARY},
+        {"epoch": Service.epoch + 1},
+        or_(Service.forced_down, is_silent(down_time)),
+    )
+    return written == 1
+
+
+def register(session: Session, host: str, uuid: str, incarnation: str, version: int) -> int:
+    """Record that a compute manager started on ``host``; return the epoch that it must clean up to.
+
+    The service is not up before its first heartbeat with that epoch.
+    """
+    fresh = {"incarnation": incarnation, "version": version}
+    # A start breaks the line: until its next heartbeat nothing witnesses by this service.
+    if not change(session, Service, {"host": host, "binary": COMPUTE_BINARY}, {**fresh, "epoch": Service.epoch + 1}):
+        session.execute(insert(Service).values(uuid=uuid, host=host, binary=COMPUTE_BINARY, **fresh))
+    epoch = session.scalar(select(Service.epoch).where(Service.host == host, Service.binary == COMPUTE_BINARY))
+    return epoch or 0
+
+
+def beat(session: Session, host: str, incarnation: str, epoch: int, down_time: float) -> bool:
+    """Say that ``host`` is alive and clean up to ``epoch``; False when its row says otherwise."""
+    gap = or_(Service.last_seen.is_(None), Service.last_seen < seconds_ago(down_time / 2))
+    written = change(
+        session,
+        Service,
+        {"host": host, "binary": COMPUTE_BINARY, "incarnation": incarnation, "epoch": epoch},
+        {
+            "last_seen": now(),
+            "cleaned_epoch": epoch,
+            "up_since": case((or_(gap, Service.up_since.is_(None)), now()), else_=Service.up_since),
+        },
+    )
+    return written == 1
+
+
+def edit(session: Session, service: Service, values: Facts) -> None:
+    """Write what an operator set: disabled, its reason, forced down."""
+    change(session, Service, {"id": service.id}, {**values, "updated_at": now()})
+
+
+def owes_cleaning(session: Session, host: str) -> bool:
+    """Tell whether evacuations away from ``host`` are done but not cleaned up there."""
+    statement = select(Migration.id).where(Migration.status == Status.DONE, Migration.source_compute == host).limit(1)
+    return session.scalar(statement) is not None

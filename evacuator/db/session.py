@@ -1,0 +1,146 @@
+"""Engines and transactions."""
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from oslo_db import api as oslo_db_api
+from oslo_db import exception as db_errors
+from oslo_db.sqlalchemy import exc_filters
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.orm import Session
+
+from evacuator.db.clock import SQLITE_FUNCTION
+
+Clock = Callable[[], datetime]
+
+#: A frozen process holds its locks no longer than this; nobody waits for a lock longer than that.
+IDLE_IN_TRANSACTION_SECONDS = 30
+LOCK_WAIT_SECONDS = 5
+
+
+def utcnow() -> datetime:
+    """Return this machine's UTC time without a zone: the clock of SQLite, where one machine is all there is."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Transaction(Session):
+    """A session that writes; what must not happen before the commit returned waits in ``on_commit``."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine, autoflush=False, expire_on_commit=False)
+        self._effects: list[Callable[[], None]] = []
+
+    def on_commit(self, effect: Callable[[], None]) -> None:
+        """Run ``effect`` (a log line, a cast) once the transaction is committed, in order of registration."""
+        self._effects.append(effect)
+
+    def take_effect(self) -> None:
+        """Run what waited for the commit."""
+        for effect in self._effects:
+            effect()
+
+
+class Database:
+    """The database, as two ways to use it: ``read`` and ``write``."""
+
+    def __init__(self, engine: Engine, *, max_retries: int = 8) -> None:
+        self.engine = engine
+        self._writer = engine.execution_options(evacuator_writes=True)
+        # SQLite lets one transaction write at a time and makes the others poll; a lock makes them queue.
+        # Only one process writes (see the lock on the state directory), so that it is exact.
+        self._turn: AbstractContextManager[Any] = (
+            threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        )
+        self._retried = oslo_db_api.wrap_db_retry(
+            retry_interval=0.05,
+            max_retries=max_retries,
+            max_retry_interval=2,
+            retry_on_disconnect=True,
+            retry_on_deadlock=True,
+            jitter=True,
+            exception_checker=_is_transient,
+        )
+
+    def read[T](self, work: Callable[[Session], T]) -> T:
+        """Run ``work`` on one snapshot of the database, again if the connection was lost."""
+
+        def once() -> T:
+            with Session(self.engine, autoflush=False, expire_on_commit=False) as session:
+                return work(session)
+
+        result: T = self._retried(once)()
+        return result
+
+    def write[T](self, work: Callable[[Transaction], T]) -> T:
+        """Run ``work`` in one transaction and commit it; all of it again on deadlock or a lost connection.
+
+        When the connection is lost during the commit, nobody knows whether it happened; ``work`` then runs a second
+        time and its conditional writes find out.
+
+        :raises Overtaken: a conditional write of ``work`` found its row changed; nothing is written.
+        """
+
+        def once() -> tuple[Transaction, T]:
+            with self._turn, Transaction(self._writer) as transaction:
+                result = work(transaction)
+                transaction.commit()
+                return transaction, result
+
+        transaction, result = self._retried(once)()
+        transaction.take_effect()
+        return result  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+def _is_transient(error: Exception) -> bool:
+    return isinstance(error, db_errors.DBError) and "database is locked" in str(error)
+
+
+def open_database(url: str, clock: Clock = utcnow, *, pool_size: int = 20) -> Database:
+    """Open the database at ``url``; ``clock`` is SQLite's only, the servers have their own."""
+    dialect = make_url(url).get_backend_name()
+    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": pool_size, "max_overflow": pool_size}
+    if dialect != "sqlite":
+        # What must hold at commit is a conditional write on the row it tests, so that nothing needs more.
+        options["isolation_level"] = "READ COMMITTED"
+        options["pool_recycle"] = 3600
+    if dialect in ("mysql", "mariadb"):
+        options["connect_args"] = {
+            "charset": "utf8mb4",
+            "init_command": f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}, "
+            f"idle_transaction_timeout = {IDLE_IN_TRANSACTION_SECONDS}",
+        }
+    if dialect == "postgresql":
+        options["connect_args"] = {
+            "options": f"-c lock_timeout={LOCK_WAIT_SECONDS}s "
+            f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s"
+        }
+    engine = create_engine(url, **options)
+    exc_filters.register_engine(engine)
+    if dialect == "sqlite":
+        _prepare_sqlite(engine, clock)
+    return Database(engine)
+
+
+def _prepare_sqlite(engine: Engine, clock: Clock) -> None:
+    def moment(seconds: float) -> str:
+        return (clock() - timedelta(seconds=seconds)).isoformat(sep=" ", timespec="microseconds")
+
+    @event.listens_for(engine, "connect")
+    def connected(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        connection.create_function(SQLITE_FUNCTION, 1, moment)
+        for pragma in ("journal_mode = WAL", "foreign_keys = ON", "busy_timeout = 10000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def began(connection: Connection) -> None:
+        # A transaction that first reads and then writes would find that somebody wrote between.
+        writes = connection.get_execution_options().get("evacuator_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

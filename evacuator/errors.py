@@ -1,0 +1,253 @@
+"""Every error that is raised on purpose, in the words of the domain.
+
+An error carries facts as keyword arguments; ``message`` makes a sentence of them, and where there is a way out the
+sentence names it. What each means to an HTTP client is said in one table, in ``evacuator.api.faults``.
+"""
+
+from typing import Any, ClassVar
+
+
+class EvacuatorError(Exception):
+    """The root of what is raised on purpose."""
+
+    message: ClassVar[str] = "Something went wrong."
+
+    def __init__(self, **facts: Any) -> None:
+        self.facts = facts
+        super().__init__(self.message.format(**facts))
+
+
+class Invalid(EvacuatorError):
+    """The request cannot be carried out as it is written."""
+
+    message = "{reason}"
+
+
+class Conflict(EvacuatorError):
+    """The request does not fit the state that things are in."""
+
+    message = "{reason}"
+
+
+class NotFound(EvacuatorError):
+    """What the request names does not exist, or not for this caller."""
+
+    message = "{reason}"
+
+
+# -- what is named does not exist
+
+
+class InstanceNotFound(NotFound):
+    """No instance of this id in the caller's sight."""
+
+    message = "Instance {uuid} could not be found."
+
+
+class ComputeHostNotFound(NotFound):
+    """No compute service, or no compute node, of this name."""
+
+    message = "Compute host {host} not found."
+
+
+class ServiceNotFound(NotFound):
+    """No service of this id."""
+
+    message = "Service {service_id} could not be found."
+
+
+class HostNotMapped(NotFound):
+    """No compute service on a host of this name (the older form of the services API)."""
+
+    message = "Host '{host}' is not mapped to any cell"
+
+
+class FlavorNotFound(NotFound):
+    """No flavor of this id."""
+
+    message = "Flavor {flavor_id} could not be found."
+
+
+class ImageNotFound(NotFound):
+    """No image of this id."""
+
+    message = "Image {image_id} could not be found."
+
+
+class ActionNotFound(NotFound):
+    """The instance has no action with this request id."""
+
+    message = "Action {request_id} not found"
+
+
+# -- the state of things does not allow it
+
+
+class InstanceInvalidState(Conflict):
+    """The instance is in a state from which this action does not start."""
+
+    message = "Cannot '{action}' instance {uuid} while it is in {attribute} {state}"
+
+
+class InstanceNotReady(Conflict):
+    """The instance has never run."""
+
+    message = "Instance {uuid} is in an invalid state for '{action}'"
+
+
+class InstanceLocked(Conflict):
+    """The instance is locked and the caller may not override that."""
+
+    message = "Instance {uuid} is locked"
+
+
+class EvacuationInProgress(Conflict):
+    """An unfinished evacuation holds the instance and its destination is alive."""
+
+    message = (
+        "Cannot '{action}' instance {uuid} while its evacuation is in progress: migration {migration_id} to host "
+        "{destination} is {status} since {since} UTC. Wait for it to end, or end it with os-resetState."
+    )
+
+
+class HostIsDown(Conflict):
+    """A power order for an instance whose host would not hear it."""
+
+    message = (
+        "Cannot '{action}' instance {uuid}: its host is down: evacuate it. Host {host} has not been heard lately or "
+        "is forced down, so nothing was ordered."
+    )
+
+
+class InstanceChanged(Conflict):
+    """The instance was changed by somebody else between the check and the write."""
+
+    message = "Instance {uuid} was changed by another request at the same moment. Look at it again, then retry."
+
+
+class UnsupportedRpcVersion(Conflict):
+    """The RPC pin is too old to carry a target state."""
+
+    message = (
+        "Unsupported RPC version for {method}. Required >= {required}. The pin [upgrade_levels] compute = {pin} "
+        "holds it back: raise or remove it, or use a microversion below 2.95."
+    )
+
+
+class HostUpRefused(Invalid):
+    """Evacuations away from the host are done but not cleaned up on it."""
+
+    message = (
+        "Unable to force up host {host} as `done` evacuation migration records remain associated with the host. "
+        "Ensure the compute service has been restarted, allowing these records to move to `completed` before "
+        "retrying this request."
+    )
+
+
+# -- the evacuation cannot be accepted
+
+
+class SourceInUse(Invalid):
+    """The source is not proven dead."""
+
+    message = "Compute service of {host} is still in use. {evidence}"
+
+
+class SameHost(Invalid):
+    """The requested destination is the source."""
+
+    message = "The target host can't be the same one."
+
+
+class ForceWithoutHost(Invalid):
+    """``force`` without a host to force."""
+
+    message = "Can't force to a non-provided destination"
+
+
+class PasswordOnSharedStorage(Invalid):
+    """A new password for a disk that is kept."""
+
+    message = "admin password can't be changed on existing disk"
+
+
+class ComputesTooOld(Invalid):
+    """Some compute service would not honour the promise of 2.95."""
+
+    message = (
+        "Microversion 2.95 stops the instance on its destination, which needs compute service version {required} on "
+        "every host; the oldest here has version {found} ({hosts}). Upgrade and restart the compute services named, "
+        "or delete those that are gone for good; until then use microversion 2.94 or older."
+    )
+
+
+# -- nothing that a caller did
+
+
+class TransitionRefused(EvacuatorError):
+    """A step that the table of transitions does not have: a fault in this program."""
+
+    message = "An evacuation that is {status} has no step '{step}'."
+
+
+class Overtaken(EvacuatorError):
+    """A conditional write found its row changed: somebody else was there first, so this work is not ours any more."""
+
+    message = "{what} was changed by somebody else: {where}"
+
+
+class NotConfigured(EvacuatorError):
+    """The configuration does not allow to start."""
+
+    message = "{reason}"
+
+
+class StateDirectoryInUse(EvacuatorError):
+    """Another process holds the state directory."""
+
+    message = "{path} is in use by another evacuator process. Stop that one, or choose another --state-dir."
+
+
+# -- the hypervisor
+
+
+class DriverError(EvacuatorError):
+    """The hypervisor refused, for certain: what was asked for did not happen."""
+
+    message = "{reason}"
+
+
+class DiskMissing(DriverError):
+    """The instance's disk is not where the destination looks for it."""
+
+    message = (
+        "The disk of instance {uuid} is not on host {host} ({path}). Mount the shared storage there, or evacuate to a "
+        "host that has it."
+    )
+
+
+class DiskInUse(DriverError):
+    """Somebody else writes to the instance's disk."""
+
+    message = (
+        "disk still in use on another host: fence it first. The disk of instance {uuid} is locked by another process, "
+        "so host {host} did not start it ({reason})."
+    )
+
+
+class SharedStorageMismatch(DriverError):
+    """What the caller says of the storage is not what the destination sees."""
+
+    message = "Invalid state of instance files on shared storage. {reason}"
+
+
+class GuestNotFound(DriverError):
+    """The hypervisor knows no such guest."""
+
+    message = "Host {host} has no guest {uuid}."
+
+
+class HypervisorUnknown(EvacuatorError):
+    """The hypervisor did not answer (in time): whether the operation happened is not known."""
+
+    message = "The hypervisor of host {host} did not answer: {reason}"

@@ -1,0 +1,48 @@
+"""What a host does with each guest that its hypervisor knows.
+
+One table over the hypervisor's inventory, at start, after a refused heartbeat or a reconnect, and periodically.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """What becomes of a guest found on a host."""
+
+    KEEP = "keep"
+    STOP = "stop"
+    REMOVE = "remove"
+    REMOVE_WITH_DISKS = "remove with disks"
+    REPORT = "report"
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """What the database says of the instance of which a guest was found.
+
+    ``host``: the one host allowed to run it. ``source`` and ``destination``: of its unfinished evacuation, if any.
+    ``was_here``: some record names this host for it, so that a guest of it here is ours to judge.
+    """
+
+    host: str | None
+    deleted: bool = False
+    source: str | None = None
+    destination: str | None = None
+    was_here: bool = False
+
+
+def verdict(me: str, ownership: Ownership | None, *, marked: bool) -> Verdict:
+    """Judge one guest on the host ``me``; ``marked``: it carries our mark, so that we made it."""
+    if ownership is None:
+        return Verdict.REPORT
+    if not ownership.deleted:
+        # First of all, because until the destination owns the instance the source is also its recorded host:
+        # the copy there is kept for a retry, but it must not run.
+        if me == ownership.source:
+            return Verdict.STOP
+        if me in (ownership.host, ownership.destination):
+            return Verdict.KEEP
+    if not (marked or ownership.was_here):
+        return Verdict.REPORT
+    return Verdict.REMOVE_WITH_DISKS if ownership.deleted else Verdict.REMOVE

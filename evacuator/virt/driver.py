@@ -1,0 +1,113 @@
+"""The contract that every hypervisor driver keeps.
+
+Making a guest exist and starting it are two calls, so that an evacuation which ends stopped is a ``define`` and nothing
+else. Every call is idempotent: after a crash it is simply made again. An operation that certainly did not happen raises
+:class:`~evacuator.errors.DriverError` or one of its children; when nobody knows, the hypervisor being silent or too
+slow, it raises :class:`~evacuator.errors.HypervisorUnknown`. No call blocks without limit.
+
+``cause`` says on whose behalf: ``"migration 7 attempt 2"`` or the id of a request. It is evidence, kept with each effect.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from evacuator.evacuation.states import PowerState
+
+
+class DiskSource(StrEnum):
+    """Where the disk of a guest comes from when it is defined."""
+
+    EXISTING = "existing"
+    """It must be there already; a disk that is not there is an error, never replaced."""
+    NEW = "new"
+    """A new instance: made from its image; one that is there already, made by an earlier attempt, is kept."""
+
+
+@dataclass(frozen=True)
+class Guest:
+    """What a hypervisor must know of an instance. Memory in MiB, disk in GiB."""
+
+    uuid: str
+    name: str
+    vcpus: int
+    memory_mb: int
+    disk_gb: int
+    image_ref: str | None
+    project_id: str
+
+
+@dataclass(frozen=True)
+class KnownGuest:
+    """A guest that the hypervisor knows; ``marked``: it carries our mark, so that we made or adopted it."""
+
+    uuid: str
+    power_state: PowerState
+    marked: bool
+
+    @property
+    def running(self) -> bool:
+        """Whether it executes, or could go on without anybody's order (paused by an I/O error, say)."""
+        return self.power_state in (PowerState.RUNNING, PowerState.PAUSED)
+
+
+@dataclass(frozen=True)
+class HypervisorFacts:
+    """What a hypervisor is and has. Memory in MiB, storage in GiB.
+
+    ``storage_id``: hosts that give the same one keep their instances' disks on the same storage.
+    """
+
+    hypervisor_hostname: str
+    hypervisor_type: str
+    hypervisor_version: int
+    host_ip: str
+    vcpus: int
+    memory_mb: int
+    local_gb: int
+    storage_id: str
+    cpu_info: dict[str, object]
+
+
+class Driver(Protocol):
+    """One hypervisor on one host."""
+
+    host: str
+
+    def facts(self) -> HypervisorFacts:
+        """Return what the hypervisor is and has; that it answers is what lets its host beat."""
+
+    def inventory(self) -> Sequence[KnownGuest]:
+        """Return every guest that the hypervisor knows, running or not, ours or not."""
+
+    def find(self, uuid: str) -> KnownGuest | None:
+        """Return one guest; None when the hypervisor does not know it."""
+
+    def define(self, guest: Guest, disk: DiskSource, cause: str) -> None:
+        """Make the guest exist, powered off. One that exists already is left as it is, running or not.
+
+        :raises DiskMissing: ``disk`` is EXISTING and it is not there.
+        """
+
+    def power_on(self, uuid: str, cause: str) -> None:
+        """Start the guest; one that runs is left alone.
+
+        :raises GuestNotFound: it was never defined here.
+        :raises DiskInUse: another process writes to its disk.
+        """
+
+    def power_off(self, uuid: str, cause: str) -> None:
+        """Stop the guest; one that does not run, or is not known, is left alone."""
+
+    def reboot(self, uuid: str, cause: str, *, hard: bool) -> None:
+        """Stop and start the guest; one that does not run is started."""
+
+    def destroy(self, uuid: str, cause: str, *, disks: bool) -> None:
+        """Stop the guest and forget it; delete its disks too where ``disks``. One that is not known is left alone."""
+
+    def watch(self, changed: Callable[[str, PowerState], None]) -> None:
+        """Call ``changed`` (uuid, new state) whenever a guest's power state changes by itself, if the driver can."""
+
+    def close(self) -> None:
+        """Let go of the hypervisor; guests are not touched."""
