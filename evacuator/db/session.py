@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_errors
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from evacuator.db.clock import SQLITE_FUNCTION
 
 Clock = Callable[[], datetime]
+T = TypeVar("T")
 
 #: A frozen process holds its locks no longer than this; nobody waits for a lock longer than that.
 IDLE_IN_TRANSACTION_SECONDS = 30
@@ -64,7 +65,7 @@ class Database:
             exception_checker=_is_transient,
         )
 
-    def read[T](self, work: Callable[[Session], T]) -> T:
+    def read(self, work: Callable[[Session], T]) -> T:
         """Run ``work`` on one snapshot of the database, again if the connection was lost."""
 
         def once() -> T:
@@ -74,7 +75,7 @@ class Database:
         result: T = self._retried(once)()
         return result
 
-    def write[T](self, work: Callable[[Transaction], T]) -> T:
+    def write(self, work: Callable[[Transaction], T]) -> T:
         """Run ``work`` in one transaction and commit it; all of it again on deadlock or a lost connection.
 
         When the connection is lost during the commit, nobody knows whether it happened; ``work`` then runs a second
