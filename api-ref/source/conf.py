@@ -1,0 +1,11 @@
+"""How the API reference is built: `tox -e api-ref`."""
+
+project = "Evacuator API reference"
+author = "The Evacuator contributors"
+copyright = "The Evacuator contributors"
+
+extensions = ["openstackdocstheme", "os_api_ref"]
+html_theme = "openstackdocs"
+html_title = "Evacuator API reference"
+html_theme_options = {"sidebar_mode": "toc", "display_badge": False}
+openstackdocs_auto_name = False
