@@ -1,0 +1,60 @@
+"""Flavors: the sizes that instances are made in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from evacuator.db.models import Flavor
+from evacuator.errors import FlavorNotFound
+
+
+@dataclass(frozen=True)
+class Size:
+    """A flavor as data: memory in MiB, disk in GiB."""
+
+    flavorid: str
+    name: str
+    vcpus: int
+    memory_mb: int
+    root_gb: int
+
+
+#: What a new site starts with.
+STANDARD = (
+    Size("1", "m1.tiny", 1, 512, 1),
+    Size("2", "m1.small", 1, 2048, 20),
+    Size("3", "m1.medium", 2, 4096, 40),
+    Size("4", "m1.large", 4, 8192, 80),
+    Size("5", "m1.xlarge", 8, 16384, 160),
+)
+
+
+def get(session: Session, flavorid: str) -> Flavor:
+    """Return a flavor by the id that clients use.
+
+    :raises FlavorNotFound:
+    """
+    flavor = session.scalars(select(Flavor).where(Flavor.flavorid == flavorid)).one_or_none()
+    if flavor is None:
+        raise FlavorNotFound(flavor_id=flavorid)
+    return flavor
+
+
+def listing(session: Session) -> Sequence[Flavor]:
+    """Return all flavors, by the id that clients use."""
+    return session.scalars(select(Flavor).order_by(Flavor.flavorid)).all()
+
+
+def add(session: Session, values: Mapping[str, Any]) -> None:
+    """Add a flavor."""
+    session.execute(insert(Flavor).values(**values))
+
+
+def add_standard(session: Session) -> None:
+    """Add the standard flavors, if there is no flavor at all."""
+    if session.scalar(select(Flavor.id).limit(1)) is None:
+        for size in STANDARD:
+            add(session, vars(size))
