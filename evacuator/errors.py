@@ -144,6 +144,12 @@ class HostUpRefused(Invalid):
     )
 
 
+class ServiceInUse(Conflict):
+    """The service cannot be forgotten yet."""
+
+    message = "Unable to delete compute service of host {host}: it {what}."
+
+
 # -- the evacuation cannot be accepted
 
 

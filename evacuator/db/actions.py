@@ -1,6 +1,8 @@
 """Instance actions and their events: what was asked, and how each part of it ended."""
 
-from sqlalchemy import insert, literal, select
+from typing import Any
+
+from sqlalchemy import exists, insert, literal, not_, select
 from sqlalchemy.orm import Session
 
 from evacuator.context import RequestContext
@@ -26,18 +28,29 @@ def start(session: Session, context: RequestContext, instance_uuid: str, action:
 
 
 def start_event(session: Session, instance_uuid: str, request_id: str, event: str, host: str | None) -> None:
-    """Record that a part of an action begins on ``host``."""
+    """Record that a part of an action begins on ``host``; one that began already and goes on stays as it is."""
     columns = ["action_id", "event", "host", "start_time"]
+    begun = exists().where(
+        InstanceActionEvent.action_id == InstanceAction.id,
+        InstanceActionEvent.event == event,
+        InstanceActionEvent.finish_time.is_(None),
+    )
     action = select(InstanceAction.id, literal(event), literal(host), now()).where(
-        InstanceAction.instance_uuid == instance_uuid, InstanceAction.request_id == request_id
+        InstanceAction.instance_uuid == instance_uuid, InstanceAction.request_id == request_id, not_(begun)
     )
     session.execute(insert(InstanceActionEvent).from_select(columns, action, include_defaults=False))
 
 
-def finish_event(
-    session: Session, instance_uuid: str, request_id: str, event: str, result: str, details: str | None = None
+def end_event(
+    session: Session,
+    instance_uuid: str,
+    request_id: str,
+    event: str,
+    result: str,
+    details: str | None = None,
+    traceback: str | None = None,
 ) -> None:
-    """Record how a part of an action ended; an Error marks the whole action."""
+    """Record how a part of an action ended, while the action goes on."""
     action = select(InstanceAction.id).where(
         InstanceAction.instance_uuid == instance_uuid, InstanceAction.request_id == request_id
     )
@@ -45,15 +58,28 @@ def finish_event(
         session,
         InstanceActionEvent,
         {"event": event, "finish_time": None},
-        {"finish_time": now(), "result": result, "details": details},
+        {"finish_time": now(), "result": result, "details": details, "traceback": traceback},
         InstanceActionEvent.action_id.in_(action),
     )
+
+
+def finish_event(
+    session: Session,
+    instance_uuid: str,
+    request_id: str,
+    event: str,
+    result: str,
+    details: str | None = None,
+    traceback: str | None = None,
+) -> None:
+    """Record how the last part of an action ended, and with it the action; an Error marks the whole of it."""
+    end_event(session, instance_uuid, request_id, event, result, details, traceback)
     finish(session, instance_uuid, request_id, ERROR if result == ERROR else None)
 
 
 def finish(session: Session, instance_uuid: str, request_id: str, message: str | None = None) -> None:
     """Record that an action ended; ``message`` is "Error" or null, as in Nova."""
-    values = {"finish_time": now(), "updated_at": now()}
+    values: dict[str, Any] = {"finish_time": now(), "updated_at": now()}
     if message:
         values["message"] = message
     change(session, InstanceAction, {"instance_uuid": instance_uuid, "request_id": request_id}, values)

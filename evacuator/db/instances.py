@@ -27,6 +27,12 @@ def find(session: Session, uuid: str) -> Instance | None:
     return session.scalars(select(Instance).where(Instance.uuid == uuid)).one_or_none()
 
 
+def insert(session: Session, instance: Instance) -> None:
+    """Add a new instance; from here on it has its number."""
+    session.add(instance)
+    session.flush([instance])
+
+
 def change(session: Session, uuid: str, where: Facts, values: Facts) -> None:
     """Write to an instance that is not deleted and for which ``where`` still holds.
 
@@ -45,3 +51,14 @@ def with_orders(session: Session, host: str) -> Sequence[Instance]:
 def on_host(session: Session, host: str) -> Sequence[Instance]:
     """Return the instances that ``host`` is allowed to run."""
     return session.scalars(select(Instance).where(Instance.host == host, Instance.deleted.is_(False))).all()
+
+
+def settled_on(session: Session, host: str) -> frozenset[str]:
+    """Return the uuids of the instances that ``host`` is allowed to run and that no evacuation holds."""
+    return frozenset(
+        session.scalars(
+            select(Instance.uuid).where(
+                Instance.host == host, Instance.deleted.is_(False), Instance.evacuation_id.is_(None)
+            )
+        )
+    )

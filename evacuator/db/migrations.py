@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import or_, select
+from sqlalchemy import ClauseElement, or_, select
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import set_committed_value
 
 from evacuator.db import services
 from evacuator.db.clock import now, seconds_ago
@@ -31,12 +32,21 @@ def by_request(session: Session, instance_uuid: str, request_id: str) -> Migrati
 
 
 def change(session: Session, record: Migration, values: Facts) -> None:
-    """Write to a record that is still in the status and the attempt as it was read.
+    """Write to a record that is still in the status and the attempt as it was read; it shows what was written.
 
     :raises Overtaken: it is not.
     """
     where = {"id": record.id, "status": record.status, "attempt": record.attempt}
     change_one(session, Migration, where, {**values, "updated_at": now()})
+    for name, value in values.items():
+        if not isinstance(value, ClauseElement):
+            set_committed_value(record, name, value)
+
+
+def insert(session: Session, record: Migration) -> None:
+    """Add a new record; from here on it has its number."""
+    session.add(record)
+    session.flush([record])
 
 
 def unfinished_at(session: Session, dest_compute: str) -> Sequence[Migration]:
@@ -64,6 +74,12 @@ def orphans(session: Session, down_time: float, claim_timeout: float, most: int 
         .order_by(Migration.id)
         .limit(most)
     ).all()
+
+
+def is_late(session: Session, record: Migration, claim_timeout: float) -> bool:
+    """Tell whether a destination was chosen longer ago than ``claim_timeout`` seconds, by the database's clock."""
+    late = select(Migration.assigned_at < seconds_ago(claim_timeout)).where(Migration.id == record.id)
+    return bool(session.scalar(late))
 
 
 def done_away_from(session: Session, source_compute: str) -> Sequence[Migration]:

@@ -30,7 +30,7 @@ class Model(DeclarativeBase):
         dict[str, Any]: JSON,
         list[str]: JSON,
     }
-    __table_args__: Any = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4"}
+    __table_args__: Any = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 
 
 def _table_args(*constraints: Any) -> tuple[Any, ...]:
@@ -97,7 +97,7 @@ class ComputeNode(Model):
     memory_mb_used: Mapped[int] = mapped_column(default=0)
     local_gb_used: Mapped[int] = mapped_column(default=0)
     claims: Mapped[int] = mapped_column(default=0)
-    free_memory_mb: Mapped[int] = mapped_column(Integer, Computed("memory_mb - memory_mb_used", persisted=True))
+    free_memory_mb: Mapped[int | None] = mapped_column(Integer, Computed("memory_mb - memory_mb_used", persisted=True))
     created_at: Mapped[datetime] = mapped_column(default=now())
     updated_at: Mapped[datetime | None]
 
@@ -109,7 +109,7 @@ class Instance(Model):
     it, or null: this is the lock, ``task_state`` is only what clients see. ``order_id`` is the request whose order
     (build, start, stop, reboot, delete) the host still has to carry out. ``state_before_failure`` is the vm_state
     that a failed evacuation replaced by ERROR, so that a retry can restore it. ``fault`` is what clients are shown in
-    ERROR: code, message, details, created.
+    ERROR: code, message, details, since ``fault_at``.
     """
 
     __tablename__ = "instances"
@@ -152,6 +152,7 @@ class Instance(Model):
     order_id: Mapped[str | None] = mapped_column(String(255))
     state_before_failure: Mapped[str | None] = mapped_column(String(255))
     fault: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    fault_at: Mapped[datetime | None]
 
     created_at: Mapped[datetime] = mapped_column(default=now())
     updated_at: Mapped[datetime | None]
@@ -171,7 +172,7 @@ class Migration(Model):
     ``attempt`` is raised by every assignment and every claim, and each write compares it. ``final_state`` is decided
     at acceptance and never derived again. ``min_service_version``: a compute older than this may not take it.
     ``host_named``: the caller named the destination, so that no other may replace it. ``assignments`` counts the
-    destinations tried, ``assigned_at`` when the last was chosen.
+    destinations tried, ``assigned_at`` when the last was chosen. ``disk`` says which disk was used: existing or new.
     """
 
     __tablename__ = "migrations"
@@ -206,6 +207,7 @@ class Migration(Model):
     request_id: Mapped[str] = mapped_column(String(255))
     user_id: Mapped[str] = mapped_column(String(255))
     project_id: Mapped[str] = mapped_column(String(255))
+    disk: Mapped[str | None] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=now())
     updated_at: Mapped[datetime | None]

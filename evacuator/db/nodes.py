@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from evacuator.db import services
 from evacuator.db.clock import now
 from evacuator.db.models import COMPUTE_BINARY, Allocation, ComputeNode, Instance, Service
-from evacuator.db.writes import Facts, change, count
+from evacuator.db.writes import Facts, change, remove
 from evacuator.evacuation.destination import Candidate, Room
 
 #: How many hosts a choice of destination reads at once.
@@ -23,6 +23,12 @@ def room_of(instance: Instance) -> Room:
 def of_host(session: Session, host: str) -> ComputeNode | None:
     """Return the node of ``host``."""
     return session.scalars(select(ComputeNode).where(ComputeNode.host == host)).one_or_none()
+
+
+def share_storage(session: Session, one: str, other: str) -> bool:
+    """Tell whether two hosts publish the same storage."""
+    published = session.scalars(select(ComputeNode.storage_id).where(ComputeNode.host.in_([one, other]))).all()
+    return len(published) == 2 and len(set(published)) == 1  # noqa: PLR2004 - both, and the same
 
 
 def register(session: Session, host: str, uuid: str, facts: Facts) -> None:
@@ -105,7 +111,7 @@ def release(session: Session, host: str | None, instance_uuid: str) -> bool:
     claimed = session.scalars(
         select(Allocation).where(Allocation.instance_uuid == instance_uuid, Allocation.host == host)
     ).one_or_none()
-    if claimed is None or not count(session, delete(Allocation).where(Allocation.id == claimed.id)):
+    if claimed is None or not remove(session, Allocation, {"id": claimed.id}):
         return False
     change(
         session,
@@ -124,3 +130,8 @@ def release(session: Session, host: str | None, instance_uuid: str) -> bool:
 def holders(session: Session, instance_uuid: str) -> list[str]:
     """Return the hosts on which an instance has a claim."""
     return list(session.scalars(select(Allocation.host).where(Allocation.instance_uuid == instance_uuid)))
+
+
+def delete(session: Session, host: str) -> None:
+    """Forget the node of ``host``."""
+    remove(session, ComputeNode, {"host": host})

@@ -8,10 +8,10 @@ from sqlalchemy import ColumnElement, and_, case, exists, func, insert, not_, or
 from sqlalchemy.orm import Session, aliased
 
 from evacuator.db.clock import now, seconds_ago
-from evacuator.db.models import COMPUTE_BINARY, Migration, Service
-from evacuator.db.writes import Facts, change
+from evacuator.db.models import COMPUTE_BINARY, Instance, Migration, Service
+from evacuator.db.writes import Facts, change, remove
 from evacuator.errors import HostNotMapped, ServiceNotFound
-from evacuator.evacuation.transitions import Status
+from evacuator.evacuation.transitions import UNFINISHED, Status
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,7 @@ def is_silent(down_time: float) -> ColumnElement[bool]:
     return and_(not_(_heard_within(down_time)), _witnessed(down_time))
 
 
-def listing(
-    session: Session, down_time: float, host: str | None = None, binary: str | None = None
-) -> list[Heard]:
+def listing(session: Session, down_time: float, host: str | None = None, binary: str | None = None) -> list[Heard]:
     """Return services by host name."""
     statement = select(Service, is_up(down_time), not_(_heard_within(down_time)), _witnessed(down_time), now())
     if host is not None:
@@ -140,17 +138,20 @@ def prove_down(session: Session, host: str, down_time: float) -> bool:
     return written == 1
 
 
-def register(session: Session, host: str, uuid: str, incarnation: str, version: int) -> int:
-    """Record that a compute manager started on ``host``; return the epoch that it must clean up to.
-
-    The service is not up before its first heartbeat with that epoch.
-    """
+def register(session: Session, host: str, uuid: str, incarnation: str, version: int) -> None:
+    """Record that a compute manager started on ``host``: it must clean before its first heartbeat is taken."""
     fresh = {"incarnation": incarnation, "version": version}
-    # A start breaks the line: until its next heartbeat nothing witnesses by this service.
     if not change(session, Service, {"host": host, "binary": COMPUTE_BINARY}, {**fresh, "epoch": Service.epoch + 1}):
         session.execute(insert(Service).values(uuid=uuid, host=host, binary=COMPUTE_BINARY, **fresh))
-    epoch = session.scalar(select(Service.epoch).where(Service.host == host, Service.binary == COMPUTE_BINARY))
-    return epoch or 0
+
+
+def epoch_of(session: Session, host: str, incarnation: str) -> int | None:
+    """Return the epoch of ``host``; None when another incarnation has registered, or the service was deleted."""
+    return session.scalar(
+        select(Service.epoch).where(
+            Service.host == host, Service.binary == COMPUTE_BINARY, Service.incarnation == incarnation
+        )
+    )
 
 
 def beat(session: Session, host: str, incarnation: str, epoch: int, down_time: float) -> bool:
@@ -178,3 +179,19 @@ def owes_cleaning(session: Session, host: str) -> bool:
     """Tell whether evacuations away from ``host`` are done but not cleaned up there."""
     statement = select(Migration.id).where(Migration.status == Status.DONE, Migration.source_compute == host).limit(1)
     return session.scalar(statement) is not None
+
+
+def what_holds(session: Session, host: str) -> str | None:
+    """Say what keeps the service of ``host`` from being forgotten; None when nothing does."""
+    hosting = select(Instance.id).where(Instance.host == host, Instance.deleted.is_(False)).limit(1)
+    if session.scalar(hosting) is not None:
+        return "is hosting instances; evacuate, migrate or delete them first"
+    named = or_(Migration.source_compute == host, Migration.dest_compute == host)
+    if session.scalar(select(Migration.id).where(Migration.status.in_(UNFINISHED), named).limit(1)) is not None:
+        return "has in-progress migrations; wait for them to end"
+    return None
+
+
+def delete(session: Session, service: Service) -> None:
+    """Forget a service."""
+    remove(session, Service, {"id": service.id})

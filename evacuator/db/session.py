@@ -52,9 +52,7 @@ class Database:
         self._writer = engine.execution_options(evacuator_writes=True)
         # SQLite lets one transaction write at a time and makes the others poll; a lock makes them queue.
         # Only one process writes (see the lock on the state directory), so that it is exact.
-        self._turn: AbstractContextManager[Any] = (
-            threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
-        )
+        self._turn: AbstractContextManager[Any] = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
         self._retried = oslo_db_api.wrap_db_retry(
             retry_interval=0.05,
             max_retries=max_retries,
@@ -103,7 +101,7 @@ def _is_transient(error: Exception) -> bool:
     return isinstance(error, db_errors.DBError) and "database is locked" in str(error)
 
 
-def open_database(url: str, clock: Clock = utcnow, *, pool_size: int = 20) -> Database:
+def open_database(url: str, clock: Clock = utcnow, *, pool_size: int = 20, max_retries: int = 8) -> Database:
     """Open the database at ``url``; ``clock`` is SQLite's only, the servers have their own."""
     dialect = make_url(url).get_backend_name()
     options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": pool_size, "max_overflow": pool_size}
@@ -126,7 +124,7 @@ def open_database(url: str, clock: Clock = utcnow, *, pool_size: int = 20) -> Da
     exc_filters.register_engine(engine)
     if dialect == "sqlite":
         _prepare_sqlite(engine, clock)
-    return Database(engine)
+    return Database(engine, max_retries=max_retries)
 
 
 def _prepare_sqlite(engine: Engine, clock: Clock) -> None:

@@ -1,0 +1,50 @@
+"""``evacuator``: finds the command, reads the configuration, runs it."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from oslo_config import cfg
+
+from evacuator.cmd.options import DEFAULT_CONFIG_FILE
+from evacuator.conf import opts
+from evacuator.errors import EvacuatorError
+
+#: Each a module of this package with ``add_parser(subparsers)``, in the order in which --help shows them.
+COMMANDS = ("demo", "all_in_one", "api", "compute", "host", "watch", "verify", "db", "upgrade_check")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="evacuator", description="Bring the instances of a dead hypervisor host back on other hosts."
+    )
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        importlib.import_module(f"evacuator.cmd.{command}").add_parser(subparsers)
+    args = parser.parse_args(arguments)
+    try:
+        configure(cfg.CONF, getattr(args, "config_file", None))
+        status: int = args.run(args)
+    except EvacuatorError as error:
+        print(f"evacuator: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return status
+
+
+def configure(conf: cfg.ConfigOpts, files: Sequence[object] | None) -> None:
+    """Read the configuration files into ``conf``, or the default one where there is one."""
+    opts.register_all(conf)
+    found = [str(file) for file in files or ([DEFAULT_CONFIG_FILE] if DEFAULT_CONFIG_FILE.is_file() else [])]
+    try:
+        conf([], project="evacuator", prog="evacuator", default_config_files=found)
+    except cfg.Error as error:
+        print(f"evacuator: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())

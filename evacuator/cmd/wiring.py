@@ -1,0 +1,138 @@
+"""How the parts are put together; the commands choose which."""
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from oslo_config import cfg
+
+from evacuator.compute.host import Host
+from evacuator.compute.manager import ComputeManager
+from evacuator.compute.service import ComputeService, Intervals
+from evacuator.db.session import Database, open_database
+from evacuator.engine.engine import Engine, Rules
+from evacuator.errors import NotConfigured
+from evacuator.rpc import server, transport
+from evacuator.rpc.client import ComputeClient
+from evacuator.rpc.outbox import Outbox
+from evacuator.virt.driver import Driver
+from evacuator.virt.simulated import FOLDER, SimulatedDriver, SimulatedSettings
+
+DriverMaker = Callable[[cfg.ConfigOpts, str, Path | None], Driver]
+
+#: What work in hand is given to come to its end when a process is told to stop, in seconds.
+GRACE = 10.0
+
+
+def boot_clock() -> float:
+    """Seconds since the machine started, those that it slept included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def database_of(conf: cfg.ConfigOpts, default: str | None = None) -> Database:
+    """Open the configured database.
+
+    :raises NotConfigured: none is configured.
+    """
+    url = conf.database.connection or default
+    if url is None:
+        raise NotConfigured(
+            reason="No database is configured: set connection in the [database] section of the configuration file."
+        )
+    return open_database(url, pool_size=conf.database.pool_size, max_retries=conf.database.max_retries)
+
+
+def rules_of(conf: cfg.ConfigOpts) -> Rules:
+    """Read the rules of this site."""
+    return Rules(
+        service_down_time=conf.service_down_time,
+        claim_timeout=conf.compute.claim_timeout,
+        max_assignments=conf.compute.max_assignments,
+        rpc_pin=conf.upgrade_levels.compute,
+    )
+
+
+def intervals_of(conf: cfg.ConfigOpts) -> Intervals:
+    """Read how often each periodic task runs."""
+    return Intervals(
+        report=conf.report_interval,
+        sweep=conf.compute.sweep_interval,
+        orphans=conf.compute.orphan_interval,
+        clean=conf.compute.clean_interval,
+        power_sync=conf.compute.power_sync_interval,
+    )
+
+
+@dataclass
+class Messaging:
+    """The transport with the client that uses it."""
+
+    transport: transport.Transport
+    outbox: Outbox
+    client: ComputeClient
+
+    def close(self) -> None:
+        """Send what waits, then let go."""
+        self.outbox.close()
+        self.transport.cleanup()
+
+
+def messaging_of(conf: cfg.ConfigOpts) -> Messaging:
+    """Open the configured transport."""
+    opened = transport.open_transport(conf)
+    outbox = Outbox()
+    return Messaging(opened, outbox, ComputeClient(opened, outbox, conf.upgrade_levels.compute))
+
+
+def engine_of(conf: cfg.ConfigOpts, database: Database, messaging: Messaging) -> Engine:
+    """Put the engine together."""
+    return Engine(database, messaging.client, rules_of(conf))
+
+
+def simulated_driver(conf: cfg.ConfigOpts, host: str, state_dir: Path | None) -> Driver:
+    """Make the driver of a simulated host."""
+    if state_dir is None:
+        raise NotConfigured(reason="The simulated driver keeps its guests in files: say where with --state-dir.")
+    return SimulatedDriver(host, state_dir / FOLDER, SimulatedSettings.from_conf(conf))
+
+
+#: The drivers that ``[compute] driver`` may name.
+DRIVERS: dict[str, DriverMaker] = {"simulated": simulated_driver}
+
+
+def driver_of(conf: cfg.ConfigOpts, host: str, state_dir: Path | None) -> Driver:
+    """Make the configured driver for ``host``.
+
+    :raises NotConfigured: it is not installed, or lacks what it needs.
+    """
+    make = DRIVERS.get(conf.compute.driver)
+    if make is None:
+        raise NotConfigured(reason=f"[compute] driver = {conf.compute.driver} is not available in this installation.")
+    return make(conf, host, state_dir)
+
+
+def compute_service(
+    conf: cfg.ConfigOpts, engine: Engine, messaging: Messaging, driver: Driver, workers: ThreadPoolExecutor
+) -> ComputeService:
+    """Put the compute manager of one host together with its timers."""
+    host = Host(
+        driver.host, engine, driver, boot_clock, rebuild_from_image=conf.compute.rebuild_from_image
+    )
+    manager = ComputeManager(host, workers, incarnation=str(uuid4()))
+    intervals = intervals_of(conf)
+    return ComputeService(manager, intervals, lambda: server.listen(messaging.transport, driver.host, manager))
+
+
+def notify_systemd_and_stdout(line: str) -> None:
+    """Say on standard output that the service is ready, and tell systemd where it asked to be told."""
+    print(line, flush=True)
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.connect("\0" + address[1:] if address.startswith("@") else address)
+            notify.sendall(b"READY=1")

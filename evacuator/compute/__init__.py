@@ -1,0 +1,1 @@
+"""The process on each host: it claims evacuations, drives the hypervisor, cleans up, and reports alive."""

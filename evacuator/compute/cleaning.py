@@ -1,0 +1,68 @@
+"""Cleaning by inventory: whatever the hypervisor has that does not belong here is stopped or removed."""
+
+import logging
+
+from evacuator.compute.host import Host
+from evacuator.engine import clean
+from evacuator.errors import DriverError
+from evacuator.evacuation.cleaning import Verdict, verdict
+from evacuator.virt.driver import KnownGuest
+
+LOG = logging.getLogger(__name__)
+
+#: Who holds an instance's lock longer than this is working on it; cleaning comes back to it.
+PATIENCE_SECONDS = 1.0
+
+
+class Cleaner:
+    """Makes a host's guests what the database says they should be."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def clean(self) -> bool:
+        """Go through the whole inventory; False while a stale guest still runs, so that the host must not be up.
+
+        :raises HypervisorUnknown: the inventory is not known, so nothing is clean.
+        """
+        driver, name = self._host.driver, self._host.name
+        ours = clean.settled_here(self._host.engine, name)
+        clean_now = all([self._settle(guest) for guest in driver.inventory() if guest.uuid not in ours])
+        present = {guest.uuid for guest in driver.inventory()}
+        clean.complete_cleaned(self._host.engine, name, present)
+        return clean_now
+
+    def look_again(self, uuid: str) -> None:
+        """Settle one guest, whose evacuation turned out not to be ours any more; the caller holds its lock."""
+        guest = self._host.driver.find(uuid)
+        if guest is not None:
+            self._carry_out(guest)
+
+    def _settle(self, guest: KnownGuest) -> bool:
+        if self._judge(guest) in (Verdict.KEEP, Verdict.REPORT):
+            return True
+        with self._host.locks.hold(guest.uuid, PATIENCE_SECONDS) as held:
+            return held and self._carry_out(guest)
+
+    def _carry_out(self, guest: KnownGuest) -> bool:
+        judged = self._judge(guest)
+        driver, cause = self._host.driver, f"cleaning of {self._host.name}"
+        try:
+            if judged == Verdict.STOP:
+                driver.power_off(guest.uuid, cause)
+            elif judged in (Verdict.REMOVE, Verdict.REMOVE_WITH_DISKS):
+                LOG.info("%s: guest %s does not belong here: %s", self._host.name, guest.uuid, judged)
+                driver.destroy(guest.uuid, cause, disks=judged == Verdict.REMOVE_WITH_DISKS)
+            else:
+                return True
+        except DriverError as error:
+            LOG.warning("%s: could not %s stale guest %s: %s", self._host.name, judged, guest.uuid, error)
+        left = driver.find(guest.uuid)
+        return left is None or not left.running
+
+    def _judge(self, guest: KnownGuest) -> Verdict:
+        ownership = clean.ownership_of(self._host.engine, self._host.name, guest.uuid)
+        judged = verdict(self._host.name, ownership, marked=guest.marked)
+        if judged == Verdict.REPORT:
+            LOG.warning("%s: guest %s is not known to have been ours; left alone", self._host.name, guest.uuid)
+        return judged

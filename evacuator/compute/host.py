@@ -1,0 +1,81 @@
+"""A compute host as its own manager sees it: what every part of the manager works with."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from evacuator.context import RequestContext
+from evacuator.db.models import Instance
+from evacuator.engine.engine import Engine
+from evacuator.versions import SERVICE_VERSION
+from evacuator.virt.driver import Driver, Guest
+
+
+class InstanceLocks:
+    """One lock per instance, made when it is needed and gone when nobody holds it."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[str, tuple[threading.Lock, int]] = {}
+
+    @contextmanager
+    def hold(self, uuid: str, timeout: float = -1) -> Iterator[bool]:
+        """Hold the lock of an instance; yields False, without it, when ``timeout`` seconds did not get it."""
+        with self._guard:
+            lock, users = self._locks.get(uuid, (threading.Lock(), 0))
+            self._locks[uuid] = (lock, users + 1)
+        held = lock.acquire(timeout=timeout)
+        try:
+            yield held
+        finally:
+            if held:
+                lock.release()
+            with self._guard:
+                lock, users = self._locks[uuid]
+                if users == 1:
+                    del self._locks[uuid]
+                else:
+                    self._locks[uuid] = (lock, users - 1)
+
+
+@dataclass(frozen=True)
+class Host:
+    """One host and its collaborators.
+
+    ``clock`` counts the seconds that a suspended machine slept too; only differences of it mean anything.
+    """
+
+    name: str
+    engine: Engine
+    driver: Driver
+    clock: Callable[[], float]
+    version: int = SERVICE_VERSION
+    rebuild_from_image: bool = False
+    context: RequestContext = field(default_factory=lambda: RequestContext.of_service("nova-compute"))
+    locks: InstanceLocks = field(default_factory=InstanceLocks)
+
+    def proven(self, prove: Callable[[], None]) -> None:
+        """Commit ``prove``, again until its commit is fresh: what goes before every power-on.
+
+        A process that was frozen between the commit and the power-on may have lost the instance meanwhile; more than
+        half of the down time is too old to act upon.
+        """
+        while True:
+            begun = self.clock()
+            prove()
+            if self.clock() - begun <= self.engine.rules.service_down_time / 2:
+                return
+
+
+def guest_of(instance: Instance) -> Guest:
+    """Return what the hypervisor must know of an instance."""
+    return Guest(
+        uuid=instance.uuid,
+        name=instance.instance_name,
+        vcpus=instance.vcpus,
+        memory_mb=instance.memory_mb,
+        disk_gb=instance.disk_gb,
+        image_ref=instance.image_ref,
+        project_id=instance.project_id,
+    )

@@ -1,0 +1,127 @@
+"""The manager of one host: its parts wired together, and what they do when they are woken or their time has come."""
+
+import logging
+import threading
+from collections.abc import Callable, Hashable
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from evacuator.compute.cleaning import Cleaner
+from evacuator.compute.heartbeat import Heartbeat
+from evacuator.compute.host import Host
+from evacuator.compute.orders import OrderBook
+from evacuator.compute.rebuild import Rebuilder
+from evacuator.db import migrations
+from evacuator.engine import orders, service, sync, takeover
+from evacuator.engine.service import Pulse
+from evacuator.errors import EvacuatorError, HypervisorUnknown
+
+LOG = logging.getLogger(__name__)
+
+
+class Workers(Protocol):
+    """Where work is done: a bounded pool of threads, or a simulator's queue."""
+
+    def submit(self, work: Callable[[], None], /) -> object:
+        """Do ``work`` some time soon."""
+
+
+class ComputeManager:
+    """One host's compute manager.
+
+    It has no thread and no timer of its own: whoever runs it calls ``start``, then ``beat``, ``sweep``, ``settle``,
+    ``clean`` and ``sync_power`` periodically, and ``wake_*`` for each message.
+    """
+
+    def __init__(self, host: Host, workers: Workers, incarnation: str) -> None:
+        self.host = host
+        self._workers = workers
+        self._pulse = Pulse(host.name, incarnation)
+        self._cleaner = Cleaner(host)
+        self._heartbeat = Heartbeat(host, self._pulse, self._cleaner)
+        self._rebuilder = Rebuilder(host, self._cleaner)
+        self._orders = OrderBook(host)
+        self._in_hand: set[Hashable] = set()
+        self._guard = threading.Lock()
+
+    @property
+    def up(self) -> bool:
+        """Whether the last heartbeat was taken."""
+        return self._heartbeat.up
+
+    def start(self) -> None:
+        """Register the service under a new incarnation; the first ``beat`` that succeeds makes it up.
+
+        :raises HypervisorUnknown: what the host has is not known.
+        """
+        facts: dict[str, Any] = asdict(self.host.driver.facts())
+        service.register_service(self.host.engine, self._pulse, self._pulse.incarnation, facts, self.host.version)
+
+    def beat(self) -> bool:
+        """Report up once, after cleaning where that is due.
+
+        :raises Superseded: this manager must stop.
+        """
+        return self._heartbeat.beat()
+
+    def sweep(self) -> None:
+        """Pick up every evacuation to this host, and every order for it, that is not in hand: lost casts, restarts."""
+        if not self.up:
+            return
+        engine, name = self.host.engine, self.host.name
+        for record in engine.database.read(lambda session: migrations.unfinished_at(session, name)):
+            self.wake_rebuild(record.id, record.instance_uuid, record.attempt)
+        for uuid, order_id in orders.waiting_orders(engine, name):
+            self.wake_order(uuid, order_id)
+
+    def settle(self) -> None:
+        """Take evacuations away from destinations that are silent."""
+        if self.up:
+            takeover.settle_orphans(self.host.engine, self.host.context)
+
+    def clean(self) -> None:
+        """Compare the inventory with the database."""
+        if self.up:
+            self._cleaner.clean()
+
+    def sync_power(self) -> None:
+        """Record the power state of every guest that changed by itself."""
+        if not self.up:
+            return
+        expected = sync.idle_instances(self.host.engine, self.host.name)
+        found = {guest.uuid: guest.power_state for guest in self.host.driver.inventory()}
+        for instance in expected:
+            state = found.get(instance.uuid)
+            if state is not None and state != instance.power_state:
+                LOG.info("%s: guest %s is %s by itself", self.host.name, instance.uuid, state.name)
+                sync.record_power_state(self.host.engine, self.host.name, instance, state)
+
+    def wake_rebuild(self, migration_id: int, instance_uuid: str, attempt: int | None) -> None:
+        """Have an evacuation carried out, unless it is in hand already."""
+        self._take_in_hand(
+            ("migration", migration_id), lambda: self._rebuilder.rebuild(migration_id, instance_uuid, attempt)
+        )
+
+    def wake_order(self, instance_uuid: str, order_id: str) -> None:
+        """Have an order carried out, unless it is in hand already."""
+        self._take_in_hand(("order", instance_uuid, order_id), lambda: self._orders.carry_out(instance_uuid, order_id))
+
+    def _take_in_hand(self, key: Hashable, work: Callable[[], None]) -> None:
+        with self._guard:
+            if key in self._in_hand:
+                return
+            self._in_hand.add(key)
+        self._workers.submit(lambda: self._do(key, work))
+
+    def _do(self, key: Hashable, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except HypervisorUnknown as unknown:
+            LOG.warning("%s: %s is left as it is: %s", self.host.name, key, unknown)
+        except EvacuatorError:
+            LOG.exception("%s: %s could not be carried out", self.host.name, key)
+        except Exception:
+            LOG.exception("%s: %s failed unexpectedly; it will be tried again", self.host.name, key)
+        finally:
+            with self._guard:
+                self._in_hand.discard(key)

@@ -1,0 +1,106 @@
+"""Carry out one evacuation on its destination: claim, define, own, power, record."""
+
+import logging
+
+from evacuator.compute.cleaning import Cleaner
+from evacuator.compute.host import Host, guest_of
+from evacuator.engine import claim, fail, finish, own
+from evacuator.engine.claim import Assignment
+from evacuator.errors import DriverError, HypervisorUnknown, Overtaken, SharedStorageMismatch
+from evacuator.virt.driver import DiskSource
+
+LOG = logging.getLogger(__name__)
+
+#: An evacuation whose guest could not even be defined for want of an answer ends after as many attempts.
+MOST_ATTEMPTS = 20
+
+
+class Rebuilder:
+    """Works on the evacuations whose destination this host is. Every step may be repeated after a crash."""
+
+    def __init__(self, host: Host, cleaner: Cleaner) -> None:
+        self._host = host
+        self._cleaner = cleaner
+
+    def rebuild(self, migration_id: int, instance_uuid: str, attempt: int | None) -> None:
+        """Carry out an evacuation, if it is still this host's to carry out."""
+        host = self._host
+        with host.locks.hold(instance_uuid):
+            assignment = claim.claim_evacuation(host.engine, host.name, migration_id, attempt, host.version)
+            if assignment is None:
+                return
+            try:
+                self._carry_out(assignment)
+            except Overtaken as overtaken:
+                # The acknowledgement of our own commit may have been lost, or somebody else has the instance now.
+                LOG.info("migration %s: %s; looking again", migration_id, overtaken)
+                self._cleaner.look_again(instance_uuid)
+
+    def _carry_out(self, assignment: Assignment) -> None:
+        if assignment.record.attempt > MOST_ATTEMPTS:
+            self._give_up(assignment, f"It was begun {MOST_ATTEMPTS} times and never came to an end: see the logs of")
+            return
+        disk = self._disk_of(assignment)
+        try:
+            _check_storage(assignment)
+            self._host.driver.define(guest_of(assignment.instance), disk, assignment.cause)
+        except DriverError as error:
+            self._refused(assignment, error, owned=assignment.owned)
+            return
+        if assignment.ends_running:
+            self._start(assignment, disk)
+        else:
+            finish.finish_stopped(self._host.engine, self._host.name, assignment, disk)
+
+    def _disk_of(self, assignment: Assignment) -> DiskSource:
+        """Keep the disk, unless it was lost with its host and the operator allows to make it anew."""
+        lost = not assignment.shares_storage and not assignment.record.on_shared_storage
+        return DiskSource.NEW if lost and self._host.rebuild_from_image else DiskSource.EXISTING
+
+    def _start(self, assignment: Assignment, disk: DiskSource) -> None:
+        host = self._host
+        host.proven(lambda: own.own_instance(host.engine, host.name, assignment))
+        try:
+            host.driver.power_on(assignment.instance.uuid, assignment.cause)
+        except DriverError as error:
+            self._refused(assignment, error, owned=True)
+        except HypervisorUnknown as unknown:
+            self._give_up(assignment, f"{unknown} Whether the instance was started is not known: look on", owned=True)
+        else:
+            finish.finish_running(host.engine, host.name, assignment, disk)
+
+    def _refused(self, assignment: Assignment, error: DriverError, *, owned: bool) -> None:
+        """The hypervisor would not: forget the guest, then give the instance back to its source."""
+        host, uuid = self._host, assignment.instance.uuid
+        if owned:
+            try:
+                guest = host.driver.find(uuid)
+                if guest is not None and guest.running:
+                    finish.finish_running(host.engine, host.name, assignment, DiskSource.EXISTING)
+                    return
+                host.driver.destroy(uuid, assignment.cause, disks=False)
+            except (DriverError, HypervisorUnknown) as left:
+                self._give_up(assignment, f"{error} {left} Whether the instance runs is not known: look on", owned=True)
+                return
+        fail.fail_at_source(host.engine, assignment, str(error))
+        self._cleaner.look_again(uuid)
+
+    def _give_up(self, assignment: Assignment, reason: str, *, owned: bool = False) -> None:
+        """End it where it is: with this host once it owns the instance, with the source before."""
+        host = self._host
+        if owned or assignment.owned:
+            way_out = f"{reason} {host.name}, or fence that host and evacuate again."
+            fail.fail_at_destination(host.engine, assignment, way_out)
+        else:
+            fail.fail_at_source(host.engine, assignment, f"{reason} {host.name}, then evacuate again.")
+
+
+def _check_storage(assignment: Assignment) -> None:
+    """Hold what the caller said of the storage (below 2.14) against what the two hosts publish."""
+    said, shared = assignment.record.on_shared_storage, assignment.shares_storage
+    if said is not None and said != shared:
+        source, destination = assignment.record.source_compute, assignment.record.dest_compute
+        do = "share" if shared else "do not share"
+        raise SharedStorageMismatch(
+            reason=f"The request says onSharedStorage = {said}, but hosts {source} and {destination} {do} theirs."
+        )

@@ -1,0 +1,79 @@
+"""A destination takes hold of an evacuation."""
+
+from dataclasses import dataclass
+
+from evacuator.db import actions, instances, migrations, nodes
+from evacuator.db.models import Instance, Migration
+from evacuator.db.session import Transaction
+from evacuator.engine.engine import Engine
+from evacuator.engine.record import REBUILD_EVENT, move
+from evacuator.errors import Overtaken
+from evacuator.evacuation.states import VmState
+from evacuator.evacuation.transitions import UNFINISHED, Status, Step
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """An evacuation in the hands of the destination that claimed it.
+
+    ``owned``: an earlier attempt of this host had already made the instance its own. ``shares_storage``: source and
+    destination publish the same storage.
+    """
+
+    record: Migration
+    instance: Instance
+    owned: bool
+    shares_storage: bool
+
+    @property
+    def cause(self) -> str:
+        """On whose behalf the hypervisor is driven."""
+        return f"migration {self.record.id} attempt {self.record.attempt}"
+
+    @property
+    def ends_running(self) -> bool:
+        """Whether the instance is to be started."""
+        return self.record.final_state == VmState.ACTIVE
+
+
+def claim_evacuation(
+    engine: Engine, host: str, migration_id: int, attempt: int | None, service_version: int
+) -> Assignment | None:
+    """Claim an evacuation for ``host``, or claim again one that an earlier life of it had claimed.
+
+    None when there is nothing to do: it is finished, somebody else's, another attempt's, or needs a newer compute
+    service than this one. ``attempt`` is the one that a message named; None takes the record as it stands.
+    """
+
+    def work(transaction: Transaction) -> Assignment | None:
+        record = migrations.get(transaction, migration_id)
+        if record is None or not _is_for(record, host, attempt, service_version):
+            return None
+        instance = instances.find(transaction, record.instance_uuid)
+        if instance is None or instance.evacuation_id != record.uuid:
+            return None
+        if record.status == Status.ACCEPTED:
+            move(transaction, record, Step.CLAIM, f"claimed by {host}")
+            actions.start_event(transaction, instance.uuid, record.request_id, REBUILD_EVENT, host)
+        else:
+            move(transaction, record, Step.RECLAIM, f"claimed again by {host}")
+        return Assignment(
+            record=record,
+            instance=instance,
+            owned=instance.host == host,
+            shares_storage=nodes.share_storage(transaction, record.source_compute, host),
+        )
+
+    try:
+        return engine.database.write(work)
+    except Overtaken:
+        return None
+
+
+def _is_for(record: Migration, host: str, attempt: int | None, service_version: int) -> bool:
+    return (
+        record.status in UNFINISHED
+        and record.dest_compute == host
+        and attempt in (None, record.attempt)
+        and record.min_service_version <= service_version
+    )

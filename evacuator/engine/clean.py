@@ -1,0 +1,45 @@
+"""What a host that comes back still owes the database."""
+
+from collections.abc import Collection
+
+from evacuator.db import instances, migrations, nodes
+from evacuator.db.session import Transaction
+from evacuator.engine.engine import Engine
+from evacuator.engine.record import move
+from evacuator.errors import Overtaken
+from evacuator.evacuation.cleaning import Ownership
+from evacuator.evacuation.transitions import Status, Step
+
+
+def settled_here(engine: Engine, host: str) -> frozenset[str]:
+    """Return the instances that belong on ``host`` and that no evacuation takes from it: most of an inventory."""
+    return engine.database.read(lambda session: instances.settled_on(session, host))
+
+
+def ownership_of(engine: Engine, host: str, instance_uuid: str) -> Ownership | None:
+    """Read anew what is known of a guest found on ``host``."""
+    return engine.database.read(lambda session: migrations.ownership(session, instance_uuid, host))
+
+
+def complete_cleaned(engine: Engine, host: str, present: Collection[str]) -> int:
+    """Complete every evacuation away from ``host`` whose guest is not among those ``present`` any more.
+
+    Gives the source's claim back. Returns how many were completed.
+    """
+    records = engine.database.read(lambda session: migrations.done_away_from(session, host))
+    return sum(_complete(engine, host, record.id) for record in records if record.instance_uuid not in present)
+
+
+def _complete(engine: Engine, host: str, migration_id: int) -> bool:
+    def work(transaction: Transaction) -> bool:
+        record = migrations.get(transaction, migration_id)
+        if record is None or record.status != Status.DONE:
+            return False
+        move(transaction, record, Step.CLEAN, f"{host} holds nothing of it any more")
+        nodes.release(transaction, host, record.instance_uuid)
+        return True
+
+    try:
+        return engine.database.write(work)
+    except Overtaken:
+        return False

@@ -1,0 +1,137 @@
+"""Make new instances: choose a host, claim its room, record them, and wake the host."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from evacuator.context import RequestContext
+from evacuator.db import actions, flavors, instances, nodes
+from evacuator.db.clock import now
+from evacuator.db.models import Flavor, Instance
+from evacuator.db.session import Transaction
+from evacuator.engine.choose import NoValidHost, claim_destination
+from evacuator.engine.engine import Engine
+from evacuator.engine.record import fault
+from evacuator.errors import ComputeHostNotFound
+from evacuator.evacuation.destination import Need, Room
+from evacuator.evacuation.states import TaskState, VmState
+
+
+@dataclass(frozen=True)
+class NewInstances:
+    """What the caller asked for. ``forces_host``: the named host may be disabled."""
+
+    name: str
+    flavor_id: str
+    image_ref: str | None = None
+    requested_host: str | None = None
+    forces_host: bool = False
+    availability_zone: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: Sequence[str] = ()
+    description: str | None = None
+    key_name: str | None = None
+    user_data: str | None = None
+    config_drive: str = ""
+    hostname: str | None = None
+    min_count: int = 1
+    max_count: int = 1
+
+
+def create_instances(engine: Engine, context: RequestContext, wanted: NewInstances) -> list[Instance]:
+    """Record the instances and wake their hosts; one for which there is no room ends in ERROR with the reason.
+
+    :raises FlavorNotFound:
+    :raises ComputeHostNotFound: the requested host does not exist.
+    """
+
+    def work(transaction: Transaction) -> list[Instance]:
+        flavor = flavors.get(transaction, wanted.flavor_id)
+        if wanted.requested_host and nodes.of_host(transaction, wanted.requested_host) is None:
+            raise ComputeHostNotFound(host=wanted.requested_host)
+        reservation = f"r-{uuid4().hex[:8]}"
+        return [
+            _create(engine, transaction, context, wanted, flavor, reservation, index)
+            for index in range(wanted.max_count)
+        ]
+
+    return engine.database.write(work)
+
+
+def _create(
+    engine: Engine,
+    transaction: Transaction,
+    context: RequestContext,
+    wanted: NewInstances,
+    flavor: Flavor,
+    reservation: str,
+    index: int,
+) -> Instance:
+    name = wanted.name if wanted.max_count == 1 else f"{wanted.name}-{index + 1}"
+    room = Room(flavor.vcpus, flavor.memory_mb, flavor.root_gb + flavor.ephemeral_gb)
+    instance = Instance(
+        uuid=str(uuid4()),
+        display_name=name,
+        display_description=wanted.description,
+        hostname=wanted.hostname or hostname_of(name),
+        project_id=context.project_id,
+        user_id=context.user_id,
+        reservation_id=reservation,
+        launch_index=index,
+        image_ref=wanted.image_ref,
+        flavor=_snapshot(flavor),
+        vcpus=room.vcpus,
+        memory_mb=room.memory_mb,
+        disk_gb=room.disk_gb,
+        instance_metadata=dict(wanted.metadata),
+        tags=list(wanted.tags),
+        key_name=wanted.key_name,
+        user_data=wanted.user_data,
+        config_drive=wanted.config_drive,
+        availability_zone=wanted.availability_zone or "nova",
+        vm_state=VmState.BUILDING,
+        task_state=TaskState.SPAWNING,
+    )
+    instances.insert(transaction, instance)
+    actions.start(transaction, context, instance.uuid, "create")
+    need = Need(room, requested=wanted.requested_host, disabled_allowed=wanted.forces_host)
+    chosen = claim_destination(engine, transaction, instance.uuid, need)
+    if isinstance(chosen, NoValidHost):
+        instances.change(transaction, instance.uuid, {"host": None}, _refused(chosen))
+        actions.finish(transaction, instance.uuid, context.request_id, actions.ERROR)
+        return instance
+    host, uuid, order_id = chosen.host, instance.uuid, context.request_id
+    instances.change(transaction, uuid, {"host": None}, {"host": host, "order_id": order_id})
+    transaction.on_commit(lambda: engine.casts.carry_out_order(context, host, uuid, order_id))
+    return instance
+
+
+def _refused(refusal: NoValidHost) -> dict[str, Any]:
+    return {
+        "vm_state": VmState.ERROR,
+        "task_state": None,
+        "fault": fault(refusal.sentence),
+        "fault_at": now(),
+    }
+
+
+def _snapshot(flavor: Flavor) -> dict[str, Any]:
+    """Keep what the flavor was: it may be changed or deleted while the instance lives."""
+    return {
+        "id": flavor.flavorid,
+        "original_name": flavor.name,
+        "vcpus": flavor.vcpus,
+        "ram": flavor.memory_mb,
+        "disk": flavor.root_gb,
+        "ephemeral": flavor.ephemeral_gb,
+        "swap": flavor.swap,
+        "extra_specs": dict(flavor.extra_specs),
+    }
+
+
+def hostname_of(name: str) -> str:
+    """Make a host name of a display name: letters, digits and hyphens, 63 at most."""
+    cleaned = re.sub(r"[^a-z0-9-]+", "-", name.lower().replace("_", "-")).strip("-")[:63].strip("-")
+    return cleaned or "server"

@@ -1,0 +1,70 @@
+"""Record that an evacuation succeeded: host, states and record in one transaction."""
+
+from typing import Any
+
+from evacuator.db import actions, instances
+from evacuator.db.clock import now
+from evacuator.db.session import Transaction
+from evacuator.engine.claim import Assignment
+from evacuator.engine.engine import Engine
+from evacuator.engine.record import REBUILD_EVENT, fault, move
+from evacuator.evacuation.states import PowerState, VmState
+from evacuator.evacuation.transitions import Step
+
+
+def finish_running(engine: Engine, host: str, assignment: Assignment, disk: str) -> None:
+    """Record that the instance runs on ``host``, which owned it before it was started.
+
+    ``disk``: which disk it has now, the existing one or a new one.
+
+    :raises Overtaken: it is not ours any more.
+    """
+    states = {"vm_state": VmState.ACTIVE, "power_state": PowerState.RUNNING, "launched_at": now()}
+    _finish(engine, host, assignment, {host}, states, disk, "runs on its destination")
+
+
+def finish_stopped(engine: Engine, host: str, assignment: Assignment, disk: str, notice: str | None = None) -> None:
+    """Record that the instance is on ``host``, stopped. Nothing is powered, so moving and ending are one write.
+
+    ``disk``: which disk it has now, the existing one or a new one. ``notice``: what its owner has to know and do, shown as the instance's fault.
+
+    :raises Overtaken: it is not ours any more.
+    """
+    states: dict[str, Any] = {"vm_state": VmState.STOPPED, "power_state": PowerState.SHUTDOWN}
+    if notice:
+        states |= {"fault": fault(notice), "fault_at": now()}
+    owners = {host, assignment.record.source_compute}
+    _finish(engine, host, assignment, owners, states, disk, notice or "is on its destination, stopped")
+
+
+def _finish(
+    engine: Engine,
+    host: str,
+    assignment: Assignment,
+    owners: set[str],
+    states: dict[str, Any],
+    disk: str,
+    why: str,
+) -> None:
+    record, instance = assignment.record, assignment.instance
+
+    def work(transaction: Transaction) -> None:
+        instances.change(
+            transaction,
+            instance.uuid,
+            {"evacuation_id": record.uuid, "host": owners},
+            {
+                "host": host,
+                "task_state": None,
+                "evacuation_id": None,
+                "order_id": None,
+                "state_before_failure": None,
+                "fault": None,
+                "fault_at": None,
+                **states,
+            },
+        )
+        move(transaction, record, Step.FINISH, why, disk=disk)
+        actions.finish_event(transaction, instance.uuid, record.request_id, REBUILD_EVENT, actions.SUCCESS)
+
+    engine.database.write(work)

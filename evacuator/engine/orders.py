@@ -1,0 +1,94 @@
+"""What a host makes of the orders for its own instances."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from evacuator.db import actions, instances
+from evacuator.db.clock import now
+from evacuator.db.models import Instance
+from evacuator.db.session import Transaction
+from evacuator.engine.engine import Engine
+from evacuator.engine.record import fault
+from evacuator.evacuation.states import VmState
+
+
+def waiting_orders(engine: Engine, host: str) -> list[tuple[str, str]]:
+    """Return (instance uuid, order id) of every order that ``host`` has not carried out."""
+    return engine.database.read(
+        lambda session: [
+            (instance.uuid, instance.order_id)
+            for instance in instances.with_orders(session, host)
+            if instance.order_id is not None
+        ]
+    )
+
+
+def begin_order(engine: Engine, host: str, uuid: str, order_id: str, events: Mapping[str, str]) -> Instance:
+    """Take an order in hand, and record that its part of the action begins; ``events`` names that by task state.
+
+    :raises Overtaken: it is not this host's order, or not any more.
+    """
+
+    def work(transaction: Transaction) -> Instance:
+        _prove(transaction, host, uuid, order_id)
+        instance = instances.get(transaction, uuid)
+        actions.start_event(transaction, uuid, order_id, events[str(instance.task_state)], host)
+        return instance
+
+    return engine.database.write(work)
+
+
+def prove_order(engine: Engine, host: str, uuid: str, order_id: str) -> None:
+    """Prove by a write that ``host`` owns the instance and that this order is still the current one.
+
+    What every power-on that was ordered follows; may be repeated.
+
+    :raises Overtaken: it is not so any more.
+    """
+    engine.database.write(lambda transaction: _prove(transaction, host, uuid, order_id))
+
+
+def complete_order(
+    engine: Engine, host: str, uuid: str, order_id: str, event: str, states: Mapping[str, Any], *, launched: bool
+) -> None:
+    """Record that an order was carried out, and the states that it left.
+
+    :raises Overtaken: the order was not current any more.
+    """
+    values = {"task_state": None, "order_id": None, **states}
+    if launched:
+        values["launched_at"] = now()
+
+    def work(transaction: Transaction) -> None:
+        instances.change(transaction, uuid, _current(host, order_id), values)
+        actions.finish_event(transaction, uuid, order_id, event, actions.SUCCESS)
+
+    engine.database.write(work)
+
+
+def fail_order(
+    engine: Engine, host: str, uuid: str, order_id: str, event: str, reason: str, *, becomes_error: bool
+) -> None:
+    """Record that an order could not be carried out; the reason is the instance's fault.
+
+    The instance stays in the state it was in unless ``becomes_error``.
+
+    :raises Overtaken: the order was not current any more.
+    """
+    values: dict[str, Any] = {"task_state": None, "order_id": None, "fault": fault(reason), "fault_at": now()}
+    if becomes_error:
+        values["vm_state"] = VmState.ERROR
+
+    def work(transaction: Transaction) -> None:
+        instances.change(transaction, uuid, _current(host, order_id), values)
+        actions.finish_event(transaction, uuid, order_id, event, actions.ERROR, reason)
+
+    engine.database.write(work)
+
+
+def _current(host: str, order_id: str) -> dict[str, Any]:
+    return {"host": host, "evacuation_id": None, "order_id": order_id}
+
+
+def _prove(transaction: Transaction, host: str, uuid: str, order_id: str) -> None:
+    instances.change(transaction, uuid, _current(host, order_id), {})

@@ -1,0 +1,98 @@
+"""The one door through which an evacuation changes its status."""
+
+import logging
+from typing import Any
+
+from evacuator.db import actions, instances, migrations, nodes
+from evacuator.db.clock import now
+from evacuator.db.models import Instance, Migration
+from evacuator.db.session import Transaction
+from evacuator.evacuation.states import PowerState, VmState
+from evacuator.evacuation.transitions import Step, advance
+
+LOG = logging.getLogger(__name__)
+
+CHOICE_EVENT = "rebuild_server"
+REBUILD_EVENT = "compute_rebuild_instance"
+
+
+def move(transaction: Transaction, record: Migration, step: Step, why: str, **values: Any) -> None:
+    """Take ``record`` one step on, if it still is in the status and attempt in which it was read.
+
+    ``record`` shows what was written. The log line is written once it is committed.
+
+    :raises TransitionRefused: there is no such step from there.
+    :raises Overtaken: somebody else moved it.
+    """
+    before = record.status
+    status, attempt = advance(record.status, record.attempt, step)
+    migrations.change(transaction, record, {"status": status, "attempt": attempt, **values})
+    line = (
+        f"migration {record.id} of instance {record.instance_uuid}: {before} -> {status}, attempt {attempt}, "
+        f"from {record.source_compute} to {record.dest_compute or 'nowhere'} [{record.request_id}]: {why}"
+    )
+    transition = {
+        "migration": record.id,
+        "instance": record.instance_uuid,
+        "request_id": record.request_id,
+        "from_status": before,
+        "to_status": str(status),
+        "attempt": attempt,
+        "why": why,
+    }
+    transaction.on_commit(lambda: LOG.info("%s", line, extra={"transition": transition}))
+
+
+def fault(message: str, details: str | None = None, code: int = 500) -> dict[str, Any]:
+    """Make what clients are shown of an instance in ERROR; ``created`` is added by the write."""
+    return {"code": code, "message": message, "details": details}
+
+
+def close(
+    transaction: Transaction,
+    instance: Instance,
+    record: Migration,
+    step: Step,
+    reason: str,
+    *,
+    owner: str | None,
+    details: str | None = None,
+    event: str = REBUILD_EVENT,
+    power_state: int = PowerState.NOSTATE,
+) -> None:
+    """End an evacuation without success: the instance goes to ERROR, on the one host ``owner`` that may run it.
+
+    The state it had is remembered, so that a retry can restore it; a second failure does not overwrite that. The
+    claim on the other host is given back.
+
+    :raises Overtaken: the record or the instance is not as it was read.
+    """
+    remembered = instance.state_before_failure
+    if remembered is None and record.vm_state_before != VmState.ERROR:
+        remembered = record.vm_state_before
+    instances.change(
+        transaction,
+        instance.uuid,
+        {"evacuation_id": record.uuid, "host": instance.host},
+        {
+            "host": owner,
+            "vm_state": VmState.ERROR,
+            "power_state": power_state,
+            "task_state": None,
+            "evacuation_id": None,
+            "order_id": None,
+            "state_before_failure": remembered,
+            "fault": fault(reason, details),
+            "fault_at": now(),
+        },
+    )
+    move(transaction, record, step, reason, reason=reason)
+    give_back_unowned(transaction, instance.uuid, record, owner)
+    actions.finish_event(transaction, instance.uuid, record.request_id, event, actions.ERROR, reason, traceback=details)
+
+
+def give_back_unowned(transaction: Transaction, instance_uuid: str, record: Migration, owner: str | None) -> None:
+    """Give back what the evacuation claims on whichever of its two hosts is not ``owner``."""
+    for host in (record.source_compute, record.dest_compute):
+        if host != owner:
+            nodes.release(transaction, host, instance_uuid)

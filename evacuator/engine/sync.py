@@ -1,0 +1,51 @@
+"""Let the database learn what hypervisors do by themselves. Nothing is driven from here."""
+
+from collections.abc import Mapping
+
+from evacuator.db import instances
+from evacuator.db.models import Instance
+from evacuator.db.session import Transaction
+from evacuator.engine.engine import Engine
+from evacuator.errors import Overtaken
+from evacuator.evacuation.states import PowerState, VmState
+
+#: What an instance is once its guest was found in a power state, where that says so.
+VM_STATE_OF: Mapping[int, VmState] = {
+    PowerState.RUNNING: VmState.ACTIVE,
+    PowerState.SHUTDOWN: VmState.STOPPED,
+    PowerState.CRASHED: VmState.STOPPED,
+}
+
+
+def idle_instances(engine: Engine, host: str) -> list[Instance]:
+    """Return the instances of ``host`` with which nothing is being done; read them before the hypervisor."""
+    return engine.database.read(
+        lambda session: [
+            instance
+            for instance in instances.on_host(session, host)
+            if instance.evacuation_id is None and instance.task_state is None
+        ]
+    )
+
+
+def record_power_state(engine: Engine, host: str, as_read: Instance, found: PowerState) -> bool:
+    """Record that the guest was found in another power state; only if the instance is still as it was read."""
+    states: dict[str, object] = {"power_state": found}
+    if as_read.vm_state in (VmState.ACTIVE, VmState.STOPPED) and found in VM_STATE_OF:
+        states["vm_state"] = VM_STATE_OF[found]
+    unchanged = {
+        "host": host,
+        "evacuation_id": None,
+        "task_state": None,
+        "vm_state": as_read.vm_state,
+        "power_state": as_read.power_state,
+    }
+
+    def work(transaction: Transaction) -> bool:
+        instances.change(transaction, as_read.uuid, unchanged, states)
+        return True
+
+    try:
+        return engine.database.write(work)
+    except Overtaken:
+        return False

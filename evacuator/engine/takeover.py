@@ -1,0 +1,112 @@
+"""Take an evacuation away from a destination that is silent or does not claim it."""
+
+from evacuator.context import RequestContext
+from evacuator.db import actions, instances, migrations, nodes, services
+from evacuator.db.clock import now
+from evacuator.db.models import Instance, Migration
+from evacuator.db.session import Transaction
+from evacuator.engine.choose import NoValidHost, claim_destination
+from evacuator.engine.engine import Engine
+from evacuator.engine.record import REBUILD_EVENT, close, move
+from evacuator.errors import Overtaken
+from evacuator.evacuation.destination import Need
+from evacuator.evacuation.transitions import UNFINISHED, Status, Step
+
+
+def settle_orphans(engine: Engine, context: RequestContext) -> int:
+    """Settle every evacuation whose destination is silent or late; return how many were settled."""
+    rules = engine.rules
+    orphans = engine.database.read(
+        lambda session: [
+            record.id for record in migrations.orphans(session, rules.service_down_time, rules.claim_timeout)
+        ]
+    )
+    return sum(settle_orphan(engine, context, migration_id) for migration_id in orphans)
+
+
+def settle_orphan(engine: Engine, context: RequestContext, migration_id: int) -> bool:
+    """Give one evacuation to another host, or end it; False when its destination turned out to be alive.
+
+    Only before its destination owns the instance can another one have it. Once owned, silence proves nothing: it
+    ends failed and names the host to fence.
+    """
+
+    def work(transaction: Transaction) -> bool:
+        record = migrations.get(transaction, migration_id)
+        if record is None or record.status not in UNFINISHED or record.dest_compute is None:
+            return False
+        instance = instances.find(transaction, record.instance_uuid)
+        if instance is None or instance.evacuation_id != record.uuid:
+            return False
+        # One lock order everywhere: instance, migration, service, node.
+        instances.change(transaction, instance.uuid, {"evacuation_id": record.uuid, "host": instance.host}, {})
+        why = _abandoned(engine, transaction, record)
+        if why is None:
+            return False
+        _settle(engine, transaction, context, instance, record, why)
+        return True
+
+    try:
+        return engine.database.write(work)
+    except Overtaken:
+        return False
+
+
+def _abandoned(engine: Engine, transaction: Transaction, record: Migration) -> str | None:
+    rules = engine.rules
+    assert record.dest_compute is not None  # noqa: S101 - checked by the caller; tells mypy
+    if services.prove_down(transaction, record.dest_compute, rules.service_down_time):
+        return f"Host {record.dest_compute} went down before the evacuation ended."
+    if record.status == Status.ACCEPTED and migrations.is_late(transaction, record, rules.claim_timeout):
+        return f"Host {record.dest_compute} did not begin with the evacuation for {rules.claim_timeout:g} s."
+    return None
+
+
+def _settle(
+    engine: Engine, transaction: Transaction, context: RequestContext, instance: Instance, record: Migration, why: str
+) -> None:
+    left = record.dest_compute
+    if instance.host == left:
+        reason = f"{why} It may be running the instance: fence that host ({left}), then evacuate again."
+        close(transaction, instance, record, Step.FAIL, reason, owner=left)
+        return
+    if record.host_named:
+        reason = f"{why} It was named in the request, so no other was tried. Evacuate again, to a living host."
+        close(transaction, instance, record, Step.FAIL, reason, owner=instance.host)
+        return
+    if record.assignments >= engine.rules.max_assignments:
+        reason = f"{why} It was the last of {record.assignments} destinations tried. Evacuate again."
+        close(transaction, instance, record, Step.FAIL, reason, owner=instance.host)
+        return
+    _reassign(engine, transaction, context, instance, record, why)
+
+
+def _reassign(
+    engine: Engine, transaction: Transaction, context: RequestContext, instance: Instance, record: Migration, why: str
+) -> None:
+    left = record.dest_compute
+    excluded = {host for host in (record.source_compute, left, instance.host) if host}
+    need = Need(
+        nodes.room_of(instance),
+        record.min_service_version,
+        migrations.uncleaned_hosts(transaction, instance.uuid) | excluded,
+    )
+    chosen = claim_destination(engine, transaction, instance.uuid, need)
+    if isinstance(chosen, NoValidHost):
+        close(transaction, instance, record, Step.FAIL, f"{why} {chosen.sentence}", owner=instance.host)
+        return
+    claimed = record.status == Status.PRE_MIGRATING
+    move(
+        transaction,
+        record,
+        Step.REASSIGN,
+        why,
+        dest_compute=chosen.host,
+        dest_node=chosen.host,
+        assignments=record.assignments + 1,
+        assigned_at=now(),
+    )
+    nodes.release(transaction, left, instance.uuid)
+    if claimed:
+        actions.end_event(transaction, instance.uuid, record.request_id, REBUILD_EVENT, actions.ERROR, why)
+    transaction.on_commit(lambda: engine.casts.rebuild_instance(context, record, instance, chosen.service_version))

@@ -1,0 +1,1 @@
+"""The versioned objects that cross RPC, and only those."""

@@ -1,0 +1,42 @@
+"""Sends messages off the path of whoever has something to say."""
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+
+LOG = logging.getLogger(__name__)
+
+
+class Outbox:
+    """A thread that sends, in order. A message that cannot be sent is dropped: the receiver's sweep finds its work.
+
+    ``most``: how many may wait; a broker that is away must not make this process grow.
+    """
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(most)
+        self._thread = threading.Thread(target=self._send_all, name="outbox", daemon=True)
+        self._thread.start()
+
+    def put(self, send: Callable[[], None]) -> None:
+        """Have ``send`` called soon. Never waits."""
+        try:
+            self._waiting.put_nowait(send)
+        except queue.Full:
+            LOG.warning("The outbox is full: a wake-up is dropped; its receiver finds the work by itself.")
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Send what waits, for ``timeout`` seconds at most."""
+        try:
+            self._waiting.put(None, timeout=timeout)
+        except queue.Full:
+            return
+        self._thread.join(timeout)
+
+    def _send_all(self) -> None:
+        while (send := self._waiting.get()) is not None:
+            try:
+                send()
+            except Exception as error:  # noqa: BLE001 - whatever the broker's library raises, a wake-up is only a hint
+                LOG.warning("A wake-up could not be sent (%s); its receiver finds the work by itself.", error)

@@ -1,0 +1,56 @@
+"""Listens for wake-ups on behalf of a compute manager."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import oslo_messaging
+
+from evacuator.context import RequestContext
+from evacuator.rpc.serializer import ContextSerializer
+from evacuator.rpc.transport import TOPIC, Transport
+from evacuator.versions import SERVICE_VERSION, rpc_version_of
+
+
+class Woken(Protocol):
+    """Who is woken by a message."""
+
+    def wake_rebuild(self, migration_id: int, instance_uuid: str, attempt: int | None) -> None:
+        """An evacuation to this host may have to be carried out."""
+
+    def wake_order(self, instance_uuid: str, order_id: str) -> None:
+        """An order for an instance of this host may have to be carried out."""
+
+
+class ComputeEndpoint:
+    """The methods that messages name. A message says where to look; the database says what is to be done."""
+
+    target = oslo_messaging.Target(version=rpc_version_of(SERVICE_VERSION))
+
+    def __init__(self, woken: Woken) -> None:
+        self._woken = woken
+
+    def rebuild_instance(
+        self, _context: RequestContext, instance: Any, migration: Any, target_state: str | None = None  # noqa: ARG002
+    ) -> None:
+        """Look at an evacuation; ``target_state`` is for computes that cannot read the record, which decides here."""
+        attempt = migration.attempt if "attempt" in migration else None
+        self._woken.wake_rebuild(migration.id, instance.uuid, attempt)
+
+    def carry_out_order(self, _context: RequestContext, instance_uuid: str, order_id: str) -> None:
+        """Look at an order."""
+        self._woken.wake_order(instance_uuid, order_id)
+
+
+def listen(transport: Transport, host: str, woken: Woken) -> Callable[[], None]:
+    """Listen for messages to ``host``; return what stops that."""
+    target = oslo_messaging.Target(topic=TOPIC, server=host)
+    server = oslo_messaging.get_rpc_server(
+        transport, target, [ComputeEndpoint(woken)], serializer=ContextSerializer()
+    )
+    server.start()
+
+    def stop() -> None:
+        server.stop()
+        server.wait()
+
+    return stop
