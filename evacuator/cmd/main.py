@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from oslo_config import cfg
 
+from evacuator.cmd import logs
 from evacuator.cmd.options import DEFAULT_CONFIG_FILE
 from evacuator.conf import opts
 from evacuator.errors import EvacuatorError
@@ -38,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def configure(conf: cfg.ConfigOpts, files: Sequence[object] | None) -> None:
     """Read the configuration files into ``conf``, or the default one where there is one."""
     opts.register_all(conf)
+    logs.register(conf)
     found = [str(file) for file in files or ([DEFAULT_CONFIG_FILE] if DEFAULT_CONFIG_FILE.is_file() else [])]
     try:
         conf([], project="evacuator", prog="evacuator", default_config_files=found)

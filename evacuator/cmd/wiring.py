@@ -4,8 +4,8 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -14,6 +14,7 @@ from oslo_config import cfg
 from evacuator.compute.host import Host
 from evacuator.compute.manager import ComputeManager
 from evacuator.compute.service import ComputeService, Intervals
+from evacuator.compute.workers import Workers
 from evacuator.db.session import Database, open_database
 from evacuator.engine.engine import Engine, Rules
 from evacuator.errors import NotConfigured
@@ -116,23 +117,21 @@ def driver_of(conf: cfg.ConfigOpts, host: str, state_dir: Path | None) -> Driver
     return make(conf, host, state_dir)
 
 
-def compute_service(
-    conf: cfg.ConfigOpts, engine: Engine, messaging: Messaging, driver: Driver, workers: ThreadPoolExecutor
-) -> ComputeService:
+def compute_service(conf: cfg.ConfigOpts, engine: Engine, messaging: Messaging, driver: Driver) -> ComputeService:
     """Put the compute manager of one host together with its timers."""
     host = Host(
         driver.host, engine, driver, boot_clock, rebuild_from_image=conf.compute.rebuild_from_image
     )
+    workers = Workers(conf.compute.max_concurrent_evacuations, f"{driver.host} worker")
     manager = ComputeManager(host, workers, incarnation=str(uuid4()))
-    intervals = intervals_of(conf)
-    return ComputeService(manager, intervals, lambda: server.listen(messaging.transport, driver.host, manager))
+    listen = partial(server.listen, messaging.transport, driver.host, manager)
+    return ComputeService(manager, workers, intervals_of(conf), listen)
 
 
-def notify_systemd_and_stdout(line: str) -> None:
-    """Say on standard output that the service is ready, and tell systemd where it asked to be told."""
-    print(line, flush=True)
+def tell_systemd(state: str) -> None:
+    """Tell the service manager that started us, if it asked to be told."""
     address = os.environ.get("NOTIFY_SOCKET")
     if address:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
             notify.connect("\0" + address[1:] if address.startswith("@") else address)
-            notify.sendall(b"READY=1")
+            notify.sendall(state.encode())

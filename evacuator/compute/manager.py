@@ -19,7 +19,7 @@ from evacuator.errors import EvacuatorError, HypervisorUnknown
 LOG = logging.getLogger(__name__)
 
 
-class Workers(Protocol):
+class Submits(Protocol):
     """Where work is done: a bounded pool of threads, or a simulator's queue."""
 
     def submit(self, work: Callable[[], None], /) -> object:
@@ -33,7 +33,7 @@ class ComputeManager:
     ``clean`` and ``sync_power`` periodically, and ``wake_*`` for each message.
     """
 
-    def __init__(self, host: Host, workers: Workers, incarnation: str) -> None:
+    def __init__(self, host: Host, workers: Submits, incarnation: str) -> None:
         self.host = host
         self._workers = workers
         self._pulse = Pulse(host.name, incarnation)

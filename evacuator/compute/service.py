@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from evacuator.compute.heartbeat import Superseded
 from evacuator.compute.manager import ComputeManager
+from evacuator.compute.workers import Workers
 from evacuator.errors import EvacuatorError, HypervisorUnknown
 
 LOG = logging.getLogger(__name__)
@@ -67,10 +68,12 @@ class ComputeService:
     def __init__(
         self,
         manager: ComputeManager,
+        workers: Workers,
         intervals: Intervals,
         listen: Callable[[], Callable[[], None]],
     ) -> None:
         self._manager = manager
+        self._workers = workers
         self._intervals = intervals
         self._listen = listen
         self._stop_listening: Callable[[], None] | None = None
@@ -78,7 +81,7 @@ class ComputeService:
         self._periodic: list[Periodic] = []
 
     def start(self) -> bool:
-        """Start; False when the host is not up yet (its hypervisor does not answer, say), which the timers go on with."""
+        """Start; False when the host is not up yet, its hypervisor being silent, say: the timers go on trying."""
         name, every = self._manager.host.name, self._intervals
         up = self._try_first_beat()
         self._periodic = [
@@ -101,6 +104,9 @@ class ComputeService:
             self._stop_listening()
         for periodic in self._periodic:
             periodic.join(timeout)
+        if not self._workers.stop(timeout):
+            LOG.warning("%s: work is still in hand; the next start goes on with it", self._manager.host.name)
+        self._manager.host.driver.close()
 
     def _try_first_beat(self) -> bool:
         try:

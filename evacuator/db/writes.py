@@ -21,17 +21,13 @@ def condition(model: type[Model], facts: Facts) -> ColumnElement[bool]:
     return clause
 
 
-def change(
-    session: Session, model: type[Model], where: Facts, values: Facts, *also: ColumnElement[bool]
-) -> int:
+def change(session: Session, model: type[Model], where: Facts, values: Facts, *also: ColumnElement[bool]) -> int:
     """Write ``values`` to the rows for which ``where`` holds, and say how many there were."""
     statement = update(model).where(condition(model, where), *also).values(**values)
     return count(session, statement)
 
 
-def change_one(
-    session: Session, model: type[Model], where: Facts, values: Facts, *also: ColumnElement[bool]
-) -> None:
+def change_one(session: Session, model: type[Model], where: Facts, values: Facts, *also: ColumnElement[bool]) -> None:
     """Write ``values`` to the one row for which ``where`` holds.
 
     :raises Overtaken: there is no such row any more.

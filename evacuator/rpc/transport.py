@@ -2,11 +2,21 @@
 
 import oslo_messaging
 from oslo_config import cfg
+from oslo_messaging import opts
 
 TOPIC = "compute"
 
 #: What a message travels on.
 Transport = oslo_messaging.RPCTransport
+
+
+def prefer_in_process(conf: cfg.ConfigOpts) -> None:
+    """Make ``fake://`` the transport where none is configured."""
+    for _group, options in opts.list_opts():
+        for option in options:
+            if option.dest == "transport_url":
+                conf.register_opt(option)
+    conf.set_default("transport_url", "fake://")
 
 
 def open_transport(conf: cfg.ConfigOpts) -> Transport:

@@ -1,0 +1,104 @@
+"""``evacuator all-in-one``: the API and the compute managers of several hosts in one process."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+from oslo_config import cfg
+
+from evacuator.cmd import logs, serving, state_dir, wiring
+from evacuator.cmd.options import add_config_file, add_listen
+from evacuator.compute.service import ComputeService
+from evacuator.db import schema
+from evacuator.errors import NotConfigured
+from evacuator.rpc.transport import prefer_in_process
+from evacuator.virt.driver import Driver
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser(
+        "all-in-one",
+        help="serve everything in one process",
+        description="Serve the API and manage the given hosts in one process, with a SQLite file and no broker. "
+        "Started again on the same state directory, it goes on where it was.",
+    )
+    parser.add_argument("--state-dir", metavar="D", type=Path, required=True, help="where everything is kept")
+    parser.add_argument("--hosts", metavar="A,B,C", type=_names, required=True, help="the compute hosts to manage")
+    parser.add_argument("--driver", choices=["simulated", "libvirt"], help="what drives the hypervisors")
+    add_listen(parser)
+    add_config_file(parser)
+    parser.set_defaults(run=run)
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names or len(set(names)) != len(names):
+        raise argparse.ArgumentTypeError("give the names of the hosts, separated by commas, each once")
+    return names
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until told to stop."""
+    conf = cfg.CONF
+    if args.driver:
+        conf.set_override("driver", args.driver, "compute")
+    serving.check_address(conf, args.listen)
+    prefer_in_process(conf)
+    logs.start(conf)
+    with serving.told_to_stop() as wait, ExitStack() as closing:
+        directory = closing.enter_context(state_dir.held(args.state_dir))
+        database = wiring.database_of(conf, default=state_dir.sqlite_url(directory))
+        closing.callback(database.close)
+        schema.upgrade(database)
+        messaging = wiring.messaging_of(conf)
+        closing.callback(messaging.close)
+        engine = wiring.engine_of(conf, database, messaging)
+        server = _bind(conf, serving.application_of(conf, engine), args)
+        drivers = [wiring.driver_of(conf, host, directory) for host in args.hosts]
+        services = [wiring.compute_service(conf, engine, messaging, driver) for driver in drivers]
+        closing.callback(_at_once, [service.stop for service in services])
+        _start(services, drivers)
+        server.start()
+        closing.callback(server.stop, wiring.GRACE)
+        _announce(server.url)
+        wait()
+    return 0
+
+
+def _bind(conf: cfg.ConfigOpts, application: object, args: argparse.Namespace) -> serving.HttpServer:
+    try:
+        return serving.HttpServer(application, args.listen, args.port, conf.api.threads)
+    except OSError as error:
+        raise NotConfigured(
+            reason=f"Cannot listen on {args.listen} port {args.port}: {error.strerror or error}. Is another process "
+            "there? Choose another --port, or 0 for any free one."
+        ) from error
+
+
+def _at_once(calls: Sequence[Callable[[], bool | None]]) -> list[bool | None]:
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return [future.result() for future in [pool.submit(call) for call in calls]]
+
+
+def _start(services: list[ComputeService], drivers: list[Driver]) -> None:
+    ups = _at_once([service.start for service in services])
+    for driver, up in zip(drivers, ups, strict=True):
+        if not up:
+            print(f"Host {driver.host} is not up: its hypervisor does not answer, or it must clean up first.", file=sys.stderr)
+
+
+def _announce(url: str) -> None:
+    print(
+        "For the OpenStack clients:\n"
+        "export OS_AUTH_TYPE=none\n"
+        f"export OS_ENDPOINT={url}/v2.1\n"
+        "export OS_IDENTITY_API_VERSION=3",
+        file=sys.stderr,
+        flush=True,
+    )
+    print(url, flush=True)
+    wiring.tell_systemd("READY=1")

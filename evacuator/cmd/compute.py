@@ -1,0 +1,42 @@
+"""``evacuator compute``: the compute manager of one host as a process of its own."""
+
+import argparse
+from contextlib import ExitStack
+from pathlib import Path
+
+from oslo_config import cfg
+
+from evacuator.cmd import logs, serving, wiring
+from evacuator.cmd.options import add_config_file
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser(
+        "compute",
+        help="manage one host",
+        description="Manage one host: carry out evacuations to it, clean up after evacuations away from it, report up.",
+    )
+    parser.add_argument("--host", metavar="H", help="the host's name in the services API (default: [DEFAULT] host)")
+    parser.add_argument("--state-dir", metavar="D", type=Path, help="where simulated hypervisors are kept")
+    add_config_file(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Manage the host until told to stop."""
+    conf = cfg.CONF
+    logs.start(conf)
+    with serving.told_to_stop() as wait, ExitStack() as closing:
+        database = wiring.database_of(conf)
+        closing.callback(database.close)
+        messaging = wiring.messaging_of(conf)
+        closing.callback(messaging.close)
+        driver = wiring.driver_of(conf, args.host or conf.host, args.state_dir)
+        service = wiring.compute_service(conf, wiring.engine_of(conf, database, messaging), messaging, driver)
+        closing.callback(service.stop)
+        up = service.start()
+        print(f"{driver.host} {'is up' if up else 'is not up yet'}", flush=True)
+        wiring.tell_systemd("READY=1")
+        wait()
+    return 0

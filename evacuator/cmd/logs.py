@@ -1,0 +1,17 @@
+"""Logging of the processes that serve."""
+
+import logging
+
+from oslo_config import cfg
+from oslo_log import log
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Register the logging options; before the configuration is read."""
+    log.register_options(conf)
+
+
+def start(conf: cfg.ConfigOpts) -> None:
+    """Log as configured; to standard error unless told otherwise."""
+    log.setup(conf, "evacuator")
+    logging.captureWarnings(True)

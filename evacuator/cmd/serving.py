@@ -1,0 +1,97 @@
+"""Serve HTTP until told to stop."""
+
+import ipaddress
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import falcon
+import waitress
+from oslo_config import cfg
+
+from evacuator.api.app import make_app
+from evacuator.api.settings import ApiSettings
+from evacuator.engine.engine import Engine
+from evacuator.errors import NotConfigured
+
+
+def application_of(conf: cfg.ConfigOpts, engine: Engine) -> falcon.App[Any, Any]:
+    """Put the WSGI application together."""
+    return make_app(
+        engine,
+        ApiSettings(
+            auth_strategy=conf.api.auth_strategy,
+            enable_instance_password=conf.api.enable_instance_password,
+            compute_link_prefix=conf.api.compute_link_prefix,
+            max_limit=conf.api.max_limit,
+            max_body_bytes=conf.api.max_body_bytes,
+        ),
+    )
+
+
+def check_address(conf: cfg.ConfigOpts, address: str) -> None:
+    """Refuse to let everybody in by accident.
+
+    :raises NotConfigured: without authentication, on an address that others reach, and not in so many words.
+    """
+    if conf.api.auth_strategy != "noauth" or conf.api.noauth_any_address or _is_loopback(address):
+        return
+    raise NotConfigured(
+        reason=f"[api] auth_strategy = noauth lets everybody who reaches {address} in as administrator, so it serves on "
+        "loopback only. Choose http_basic or keystone, listen on 127.0.0.1, or, if everybody who reaches that address "
+        "may do everything, set [api] noauth_any_address = true."
+    )
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return address == "localhost"
+
+
+class HttpServer:
+    """Serves an application in threads of this process."""
+
+    def __init__(self, application: Any, address: str, port: int, threads: int) -> None:
+        self._server = waitress.create_server(
+            application, host=address, port=port, threads=threads, ident=None, clear_untrusted_proxy_headers=True
+        )
+        self._thread = threading.Thread(target=self._server.run, name="http", daemon=True)
+        host = f"[{address}]" if ":" in address else address
+        self.url = f"http://{host}:{self._server.effective_port}"
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """Take no more requests, and answer those that are being worked on."""
+        self._server.close()
+        self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=timeout)
+
+
+@contextmanager
+def told_to_stop() -> Iterator[Callable[[], None]]:
+    """Within this, SIGTERM and SIGINT end the wait that is yielded; a second one ends the process."""
+    stopping = threading.Event()
+
+    def stop(signum: int, _frame: FrameType | None) -> None:
+        signal.signal(signum, signal.SIG_DFL)
+        stopping.set()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield lambda: _wait(stopping)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wait(stopping: threading.Event) -> None:
+    # Not for ever at once: a signal that another thread took is then noticed all the same.
+    while not stopping.wait(1.0):
+        pass
