@@ -5,7 +5,7 @@ from typing import Any
 from oslo_context import context
 
 
-class RequestContext(context.RequestContext):  # type: ignore[misc]
+class RequestContext(context.RequestContext):
     """The identity and the request id that a request carries through API, engine and RPC."""
 
     user_id: str

@@ -4,13 +4,14 @@ Configured by the files that ``EVACUATOR_CONFIG_FILE`` names (several are separa
 """
 
 import os
+from wsgiref.types import WSGIApplication
 
 from oslo_config import cfg
 
 from evacuator.cmd import logs, main, serving, wiring
 
 
-def _make() -> object:
+def _make() -> WSGIApplication:
     files = [file for file in os.environ.get("EVACUATOR_CONFIG_FILE", "").split(os.pathsep) if file]
     main.configure(cfg.CONF, files)
     logs.start(cfg.CONF)

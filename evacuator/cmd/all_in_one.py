@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from wsgiref.types import WSGIApplication
 
 from oslo_config import cfg
 
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _bind(conf: cfg.ConfigOpts, application: object, args: argparse.Namespace) -> serving.HttpServer:
+def _bind(conf: cfg.ConfigOpts, application: WSGIApplication, args: argparse.Namespace) -> serving.HttpServer:
     try:
         return serving.HttpServer(application, args.listen, args.port, conf.api.threads)
     except OSError as error:
@@ -88,7 +89,10 @@ def _start(services: list[ComputeService], drivers: list[Driver]) -> None:
     ups = _at_once([service.start for service in services])
     for driver, up in zip(drivers, ups, strict=True):
         if not up:
-            print(f"Host {driver.host} is not up: its hypervisor does not answer, or it must clean up first.", file=sys.stderr)
+            print(
+                f"Host {driver.host} is not up: its hypervisor does not answer, or it must clean up first.",
+                file=sys.stderr,
+            )
 
 
 def _announce(url: str) -> None:

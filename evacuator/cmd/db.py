@@ -28,7 +28,9 @@ def upgrade(args: argparse.Namespace) -> int:
     before = schema.current(database)
     schema.upgrade(database, args.revision)
     after = schema.current(database)
-    print(f"The schema is at {after}." if before == after else f"The schema went from {before or 'nothing'} to {after}.")
+    print(
+        f"The schema is at {after}." if before == after else f"The schema went from {before or 'nothing'} to {after}."
+    )
     return 0
 
 

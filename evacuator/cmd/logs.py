@@ -14,4 +14,4 @@ def register(conf: cfg.ConfigOpts) -> None:
 def start(conf: cfg.ConfigOpts) -> None:
     """Log as configured; to standard error unless told otherwise."""
     log.setup(conf, "evacuator")
-    logging.captureWarnings(True)
+    logging.captureWarnings(capture=True)

@@ -6,9 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from wsgiref.types import WSGIApplication
 
-import falcon
 import waitress
 from oslo_config import cfg
 
@@ -18,9 +17,9 @@ from evacuator.engine.engine import Engine
 from evacuator.errors import NotConfigured
 
 
-def application_of(conf: cfg.ConfigOpts, engine: Engine) -> falcon.App[Any, Any]:
+def application_of(conf: cfg.ConfigOpts, engine: Engine) -> WSGIApplication:
     """Put the WSGI application together."""
-    return make_app(
+    application: WSGIApplication = make_app(
         engine,
         ApiSettings(
             auth_strategy=conf.api.auth_strategy,
@@ -30,6 +29,7 @@ def application_of(conf: cfg.ConfigOpts, engine: Engine) -> falcon.App[Any, Any]
             max_body_bytes=conf.api.max_body_bytes,
         ),
     )
+    return application
 
 
 def check_address(conf: cfg.ConfigOpts, address: str) -> None:
@@ -40,8 +40,8 @@ def check_address(conf: cfg.ConfigOpts, address: str) -> None:
     if conf.api.auth_strategy != "noauth" or conf.api.noauth_any_address or _is_loopback(address):
         return
     raise NotConfigured(
-        reason=f"[api] auth_strategy = noauth lets everybody who reaches {address} in as administrator, so it serves on "
-        "loopback only. Choose http_basic or keystone, listen on 127.0.0.1, or, if everybody who reaches that address "
+        reason=f"[api] auth_strategy = noauth lets everybody who reaches {address} in as administrator, so it "
+        "serves on loopback only. Choose http_basic or keystone, listen on 127.0.0.1, or, if everybody who reaches that address "
         "may do everything, set [api] noauth_any_address = true."
     )
 
@@ -56,7 +56,7 @@ def _is_loopback(address: str) -> bool:
 class HttpServer:
     """Serves an application in threads of this process."""
 
-    def __init__(self, application: Any, address: str, port: int, threads: int) -> None:
+    def __init__(self, application: WSGIApplication, address: str, port: int, threads: int) -> None:
         self._server = waitress.create_server(
             application, host=address, port=port, threads=threads, ident=None, clear_untrusted_proxy_headers=True
         )

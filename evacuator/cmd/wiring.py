@@ -119,9 +119,7 @@ def driver_of(conf: cfg.ConfigOpts, host: str, state_dir: Path | None) -> Driver
 
 def compute_service(conf: cfg.ConfigOpts, engine: Engine, messaging: Messaging, driver: Driver) -> ComputeService:
     """Put the compute manager of one host together with its timers."""
-    host = Host(
-        driver.host, engine, driver, boot_clock, rebuild_from_image=conf.compute.rebuild_from_image
-    )
+    host = Host(driver.host, engine, driver, boot_clock, rebuild_from_image=conf.compute.rebuild_from_image)
     workers = Workers(conf.compute.max_concurrent_evacuations, f"{driver.host} worker")
     manager = ComputeManager(host, workers, incarnation=str(uuid4()))
     listen = partial(server.listen, messaging.transport, driver.host, manager)

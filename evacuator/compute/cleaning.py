@@ -27,7 +27,7 @@ class Cleaner:
         """
         driver, name = self._host.driver, self._host.name
         ours = clean.settled_here(self._host.engine, name)
-        clean_now = all([self._settle(guest) for guest in driver.inventory() if guest.uuid not in ours])
+        clean_now = all([self._settle(guest) for guest in driver.inventory() if guest.uuid not in ours])  # noqa: C419 - every one
         present = {guest.uuid for guest in driver.inventory()}
         clean.complete_cleaned(self._host.engine, name, present)
         return clean_now

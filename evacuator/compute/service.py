@@ -51,10 +51,10 @@ class Periodic:
             except HypervisorUnknown as unknown:
                 LOG.warning("%s: %s", self._thread.name, unknown)
             except Superseded as superseded:
-                LOG.error("%s", superseded)
+                LOG.error("%s", superseded)  # noqa: TRY400 - the sentence says it all
                 return
             except EvacuatorError as error:
-                LOG.error("%s: %s", self._thread.name, error)
+                LOG.error("%s: %s", self._thread.name, error)  # noqa: TRY400
             except Exception:
                 LOG.exception("%s failed; it will be tried again", self._thread.name)
 

@@ -4,7 +4,7 @@ Tables and columns bear Nova's names where Nova has them. Times are UTC by the d
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, Boolean, Computed, ForeignKey, Index, Integer, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -25,7 +25,7 @@ class Model(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {  # noqa: RUF012 - read by SQLAlchemy when the class is made
+    type_annotation_map: ClassVar = {
         datetime: Moment,
         dict[str, Any]: JSON,
         list[str]: JSON,

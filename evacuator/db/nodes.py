@@ -57,12 +57,12 @@ def candidates(
     for page in range(1_000_000):
         rows = session.execute(statement.offset(page * PAGE)).all()
         if rows:
-            yield [_candidate(node, service, bool(up)) for node, service, up in rows]
+            yield [_candidate(node, service, up=bool(up)) for node, service, up in rows]
         if len(rows) < PAGE:
             return
 
 
-def _candidate(node: ComputeNode, service: Service, up: bool) -> Candidate:
+def _candidate(node: ComputeNode, service: Service, *, up: bool) -> Candidate:
     return Candidate(
         host=node.host,
         up=up,

@@ -30,6 +30,7 @@ class Heard:
 
     @property
     def age(self) -> float | None:
+        """Seconds since the service was heard last."""
         if self.service.last_seen is None:
             return None
         return (self.now - self.service.last_seen).total_seconds()

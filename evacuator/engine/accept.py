@@ -117,7 +117,7 @@ def _check_requested(session: Transaction, instance: Instance, order: Evacuation
     if nodes.of_host(session, order.requested_host) is None:
         raise ComputeHostNotFound(host=order.requested_host)
     if order.requested_host == instance.host:
-        raise SameHost()
+        raise SameHost
 
 
 def _check_state(instance: Instance) -> None:

@@ -26,7 +26,8 @@ def finish_running(engine: Engine, host: str, assignment: Assignment, disk: str)
 def finish_stopped(engine: Engine, host: str, assignment: Assignment, disk: str, notice: str | None = None) -> None:
     """Record that the instance is on ``host``, stopped. Nothing is powered, so moving and ending are one write.
 
-    ``disk``: which disk it has now, the existing one or a new one. ``notice``: what its owner has to know and do, shown as the instance's fault.
+    ``disk``: which disk it has now, the existing one or a new one. ``notice``: what its owner has to know and do,
+    shown as the instance's fault.
 
     :raises Overtaken: it is not ours any more.
     """

@@ -30,7 +30,11 @@ class ComputeEndpoint:
         self._woken = woken
 
     def rebuild_instance(
-        self, _context: RequestContext, instance: Any, migration: Any, target_state: str | None = None  # noqa: ARG002
+        self,
+        _context: RequestContext,
+        instance: Any,
+        migration: Any,
+        target_state: str | None = None,  # noqa: ARG002
     ) -> None:
         """Look at an evacuation; ``target_state`` is for computes that cannot read the record, which decides here."""
         attempt = migration.attempt if "attempt" in migration else None
@@ -44,9 +48,7 @@ class ComputeEndpoint:
 def listen(transport: Transport, host: str, woken: Woken) -> Callable[[], None]:
     """Listen for messages to ``host``; return what stops that."""
     target = oslo_messaging.Target(topic=TOPIC, server=host)
-    server = oslo_messaging.get_rpc_server(
-        transport, target, [ComputeEndpoint(woken)], serializer=ContextSerializer()
-    )
+    server = oslo_messaging.get_rpc_server(transport, target, [ComputeEndpoint(woken)], serializer=ContextSerializer())
     server.start()
 
     def stop() -> None:

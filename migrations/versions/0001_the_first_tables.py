@@ -318,7 +318,7 @@ def _add_flavors() -> None:
                 "disabled": False,
                 "rxtx_factor": 1.0,
                 "extra_specs": {},
-                "created_at": datetime(2026, 11, 22),
+                "created_at": datetime(2026, 11, 22),  # noqa: DTZ001 - moments are UTC, without a zone
             }
             for flavorid, name, vcpus, memory_mb, root_gb in FLAVORS
         ],
