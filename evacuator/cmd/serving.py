@@ -41,8 +41,8 @@ def check_address(conf: cfg.ConfigOpts, address: str) -> None:
         return
     raise NotConfigured(
         reason=f"[api] auth_strategy = noauth lets everybody who reaches {address} in as administrator, so it "
-        "serves on loopback only. Choose http_basic or keystone, listen on 127.0.0.1, or, if everybody who reaches that address "
-        "may do everything, set [api] noauth_any_address = true."
+        "serves on loopback only. Choose http_basic or keystone, listen on 127.0.0.1, or, if everybody who reaches "
+        "that address may do everything, set [api] noauth_any_address = true."
     )
 
 

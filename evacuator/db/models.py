@@ -30,7 +30,7 @@ class Model(DeclarativeBase):
         dict[str, Any]: JSON,
         list[str]: JSON,
     }
-    __table_args__: Any = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+    __table_args__: ClassVar[Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 
 
 def _table_args(*constraints: Any) -> tuple[Any, ...]:

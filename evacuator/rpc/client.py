@@ -17,7 +17,7 @@ from evacuator.objects import instance as instance_object
 from evacuator.objects import migration as migration_object
 from evacuator.rpc.outbox import Outbox
 from evacuator.rpc.serializer import ContextSerializer
-from evacuator.rpc.transport import TOPIC
+from evacuator.rpc.transport import TOPIC, Transport
 from evacuator.versions import TARGET_STATE_RPC, rpc_version_of
 
 #: The version of the objects that a receiver of each RPC version knows.
@@ -32,7 +32,7 @@ class ComputeClient:
     ``pin`` holds every message at an RPC version that the oldest compute of a rolling upgrade understands.
     """
 
-    def __init__(self, transport: oslo_messaging.RPCTransport, outbox: Outbox, pin: str | None = None) -> None:
+    def __init__(self, transport: Transport, outbox: Outbox, pin: str | None = None) -> None:
         target = oslo_messaging.Target(topic=TOPIC, version="1.0")
         self._client = oslo_messaging.get_rpc_client(
             transport, target, serializer=ContextSerializer(), version_cap=pin, retry=2

@@ -1,0 +1,153 @@
+"""Messages over a real oslo.messaging transport, in-process."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from oslo_config import cfg
+from oslo_messaging import conffixture
+
+from evacuator.context import RequestContext
+from evacuator.db.models import Instance, Migration
+from evacuator.evacuation.states import VmState
+from evacuator.rpc import server, transport
+from evacuator.rpc.client import ComputeClient
+from evacuator.rpc.outbox import Outbox
+
+AN_INSTANCE = "0d9a5a3c-6f3e-4f0c-9c58-1f7f0d5b7c11"
+A_MIGRATION = "7a3b8c1e-95f6-4b36-8f3f-0a9a3c0e1d22"
+
+
+@dataclass
+class Listener:
+    """Writes down by what it was woken."""
+
+    woken: list[tuple[object, ...]] = field(default_factory=list)
+    heard: threading.Event = field(default_factory=threading.Event)
+
+    def wake_rebuild(self, migration_id: int, instance_uuid: str, attempt: int | None) -> None:
+        self.woken.append(("rebuild", migration_id, instance_uuid, attempt))
+        self.heard.set()
+
+    def wake_order(self, instance_uuid: str, order_id: str) -> None:
+        self.woken.append(("order", instance_uuid, order_id))
+        self.heard.set()
+
+
+@pytest.fixture
+def opened() -> Iterator[transport.Transport]:
+    fixture = conffixture.ConfFixture(cfg.CONF)
+    with fixture:
+        fixture.transport_url = "fake://"
+        made = transport.open_transport(cfg.CONF)
+        yield made
+        made.cleanup()
+
+
+@pytest.fixture
+def listener(opened: transport.Transport) -> Iterator[Listener]:
+    woken = Listener()
+    stop = server.listen(opened, "b", woken)
+    yield woken
+    stop()
+
+
+@pytest.fixture
+def outbox() -> Iterator[Outbox]:
+    made = Outbox()
+    yield made
+    made.close()
+
+
+def a_record() -> Migration:
+    return Migration(
+        id=7,
+        uuid=A_MIGRATION,
+        instance_uuid=AN_INSTANCE,
+        status="accepted",
+        source_compute="a",
+        dest_compute="b",
+        attempt=3,
+        final_state=VmState.STOPPED,
+    )
+
+
+def an_instance() -> Instance:
+    return Instance(uuid=AN_INSTANCE, host="a", vm_state=VmState.ACTIVE, vcpus=1, memory_mb=512, disk_gb=1)
+
+
+def cast(opened: transport.Transport, outbox: Outbox, service_version: int, pin: str | None = None) -> None:
+    client = ComputeClient(opened, outbox, pin)
+    client.rebuild_instance(RequestContext.of_service("test"), a_record(), an_instance(), service_version)
+
+
+def test_a_new_compute_is_told_the_migration_and_the_attempt(
+    opened: transport.Transport, listener: Listener, outbox: Outbox
+) -> None:
+    cast(opened, outbox, service_version=2)
+    assert listener.heard.wait(5)
+    assert listener.woken == [("rebuild", 7, AN_INSTANCE, 3)]
+
+
+def test_an_old_compute_is_told_the_migration_without_the_attempt(
+    opened: transport.Transport, listener: Listener, outbox: Outbox
+) -> None:
+    cast(opened, outbox, service_version=1)
+    assert listener.heard.wait(5)
+    assert listener.woken == [("rebuild", 7, AN_INSTANCE, None)]
+
+
+def test_a_compute_that_reported_no_version_is_spoken_to_as_to_the_oldest(
+    opened: transport.Transport, listener: Listener, outbox: Outbox
+) -> None:
+    cast(opened, outbox, service_version=0)
+    assert listener.heard.wait(5)
+    assert listener.woken == [("rebuild", 7, AN_INSTANCE, None)]
+
+
+def test_a_pin_holds_back_what_a_new_compute_would_understand(
+    opened: transport.Transport, listener: Listener, outbox: Outbox
+) -> None:
+    cast(opened, outbox, service_version=2, pin="1.0")
+    assert listener.heard.wait(5)
+    assert listener.woken == [("rebuild", 7, AN_INSTANCE, None)]
+
+
+@pytest.mark.parametrize(("pin", "can"), [(None, True), ("1.1", True), ("1.0", False)])
+def test_the_pin_decides_whether_a_target_state_can_be_sent(
+    opened: transport.Transport, outbox: Outbox, pin: str | None, can: bool
+) -> None:
+    assert ComputeClient(opened, outbox, pin).can_send_target_state() is can
+
+
+def test_an_order_names_the_instance_and_the_request(
+    opened: transport.Transport, listener: Listener, outbox: Outbox
+) -> None:
+    client = ComputeClient(opened, outbox)
+    client.carry_out_order(RequestContext.of_service("test"), "b", AN_INSTANCE, "req-1")
+    assert listener.heard.wait(5)
+    assert listener.woken == [("order", AN_INSTANCE, "req-1")]
+
+
+def test_a_wake_up_that_cannot_be_sent_does_not_stop_the_next() -> None:
+    outbox, sent = Outbox(), threading.Event()
+
+    def unsendable() -> None:
+        raise ConnectionError("the broker is away")
+
+    outbox.put(unsendable)
+    outbox.put(sent.set)
+    assert sent.wait(5)
+    outbox.close()
+
+
+def test_a_full_outbox_drops_and_never_waits() -> None:
+    hold, sent = threading.Event(), []
+    outbox = Outbox(most=1)
+    outbox.put(hold.wait)
+    for number in range(100):
+        outbox.put(lambda number=number: sent.append(number))  # type: ignore[misc]
+    hold.set()
+    outbox.close()
+    assert len(sent) < 100
