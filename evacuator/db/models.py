@@ -30,7 +30,12 @@ class Model(DeclarativeBase):
         dict[str, Any]: JSON,
         list[str]: JSON,
     }
-    __table_args__: ClassVar[Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+    # A host is a name to the letter on every database, so that "A" and "a" are two.
+    __table_args__: ClassVar[Any] = {
+        "mysql_engine": "InnoDB",
+        "mysql_charset": "utf8mb4",
+        "mysql_collate": "utf8mb4_bin",
+    }
 
 
 def _table_args(*constraints: Any) -> tuple[Any, ...]:
