@@ -1,0 +1,68 @@
+"""The migrations and the models say the same, upwards and downwards, with data in the tables."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from evacuator.db import schema, services
+from evacuator.db.models import Model
+from evacuator.db.session import Database, open_database
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = open_database(f"sqlite:///{tmp_path / 'a.sqlite'}")
+    yield opened
+    opened.close()
+
+
+def test_an_empty_database_has_no_revision(database: Database) -> None:
+    assert schema.current(database) is None
+
+
+def test_an_upgraded_database_has_the_newest_revision(database: Database) -> None:
+    schema.upgrade(database)
+    assert schema.current(database) == schema.head()
+
+
+def test_an_upgrade_of_an_upgraded_database_changes_nothing(database: Database) -> None:
+    schema.upgrade(database)
+    database.write(lambda session: services.register(session, "a", "an-id", "an-incarnation", 2))
+    schema.upgrade(database)
+    assert [heard.service.host for heard in database.read(lambda session: services.listing(session, 60))] == ["a"]
+
+
+def test_the_models_are_what_the_migrations_make(database: Database) -> None:
+    schema.upgrade(database)
+    with database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Model.metadata) == []
+
+
+def test_a_downgrade_leaves_nothing_behind(database: Database) -> None:
+    schema.upgrade(database)
+    schema.downgrade(database, "base")
+    assert set(inspect(database.engine).get_table_names()) <= {"alembic_version"}
+
+
+def test_five_standard_flavors_exist_from_the_start(database: Database) -> None:
+    schema.upgrade(database)
+    with database.engine.connect() as connection:
+        rows = connection.execute(text("SELECT flavorid, name, vcpus, memory_mb, root_gb FROM flavors ORDER BY id"))
+        assert [tuple(row) for row in rows] == [
+            ("1", "m1.tiny", 1, 512, 1),
+            ("2", "m1.small", 1, 2048, 20),
+            ("3", "m1.medium", 2, 4096, 40),
+            ("4", "m1.large", 4, 8192, 80),
+            ("5", "m1.xlarge", 8, 16384, 160),
+        ]
+
+
+def test_sqlite_keeps_a_write_ahead_log_and_its_foreign_keys(database: Database) -> None:
+    with database.engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
