@@ -35,7 +35,11 @@ class Heartbeat:
 
         :raises Superseded: this manager must stop.
         """
-        self.up = self._beat()
+        try:
+            self.up = self._beat()
+        except Superseded:
+            self.up = False
+            raise
         return self.up
 
     def _beat(self) -> bool:

@@ -28,11 +28,11 @@ def delete_instance(
 
     def work(transaction: Transaction) -> None:
         instance = instances.get(transaction, uuid, project_id)
-        if instance.task_state == TaskState.DELETING and instance.evacuation_id is None:
-            return
+        up = host_is_up(engine, transaction, instance.host)
+        if up and instance.task_state == TaskState.DELETING and instance.evacuation_id is None:
+            return  # its host is about to
         check_lock(instance, override_lock=override_lock)
         actions.start(transaction, context, uuid, "delete")
-        up = host_is_up(engine, transaction, instance.host)
         end_evacuation(transaction, instance, "the instance was deleted", keeps=instance.host)
         as_read = {"host": instance.host, "evacuation_id": instance.evacuation_id}
         if not up:

@@ -10,7 +10,7 @@ PAGE = Path(__file__).parents[3] / "docs" / "architecture.md"
 
 def test_the_state_diagram_has_exactly_the_transitions_of_the_table() -> None:
     drawn = {
-        tuple(part.replace("_", "-") if part != step else part for part in (source, target)) + (step,)
+        (source.replace("_", "-"), target.replace("_", "-"), step)
         for source, target, step in re.findall(r"^    (\w+) --> (\w+): ([\w-]+)$", PAGE.read_text(), re.MULTILINE)
     }
     table = {
