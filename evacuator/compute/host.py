@@ -78,4 +78,5 @@ def guest_of(instance: Instance) -> Guest:
         disk_gb=instance.disk_gb,
         image_ref=instance.image_ref,
         project_id=instance.project_id,
+        definition=instance.definition,
     )

@@ -114,7 +114,8 @@ class Instance(Model):
     it, or null: this is the lock, ``task_state`` is only what clients see. ``order_id`` is the request whose order
     (build, start, stop, reboot, delete) the host still has to carry out. ``state_before_failure`` is the vm_state
     that a failed evacuation replaced by ERROR, so that a retry can restore it. ``fault`` is what clients are shown in
-    ERROR: code, message, details, since ``fault_at``.
+    ERROR: code, message, details, since ``fault_at``. ``definition`` is what the hypervisor was told of a guest that we
+    did not make but adopted, so that another host can be told the same; null for those made from the template.
     """
 
     __tablename__ = "instances"
@@ -143,6 +144,7 @@ class Instance(Model):
     tags: Mapped[list[str]] = mapped_column(default=list)
     key_name: Mapped[str | None] = mapped_column(String(255))
     user_data: Mapped[str | None] = mapped_column(Text)
+    definition: Mapped[str | None] = mapped_column(Text)
     config_drive: Mapped[str] = mapped_column(String(255), default="")
     availability_zone: Mapped[str | None] = mapped_column(String(255))
     locked: Mapped[bool] = mapped_column(Boolean, default=False)

@@ -9,7 +9,7 @@ slow, it raises :class:`~evacuator.errors.HypervisorUnknown`. No call blocks wit
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
@@ -27,7 +27,11 @@ class DiskSource(StrEnum):
 
 @dataclass(frozen=True)
 class Guest:
-    """What a hypervisor must know of an instance. Memory in MiB, disk in GiB."""
+    """What a hypervisor must know of an instance. Memory in MiB, disk in GiB.
+
+    ``definition``: what its first hypervisor was told, in that one's own language, of a guest that was adopted; without
+    it the guest is made from the rest.
+    """
 
     uuid: str
     name: str
@@ -36,6 +40,7 @@ class Guest:
     disk_gb: int
     image_ref: str | None
     project_id: str
+    definition: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
