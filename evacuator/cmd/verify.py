@@ -1,0 +1,140 @@
+"""``evacuator verify``: reads everything, changes nothing, prints every broken invariant."""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from oslo_config import cfg
+
+from evacuator.cmd import state_dir
+from evacuator.cmd.options import add_config_file
+from evacuator.db import census
+from evacuator.db.session import Database
+from evacuator.errors import EvacuatorError, NotConfigured
+from evacuator.evacuation.invariants import findings
+from evacuator.evacuation.invariants.codes import Finding
+from evacuator.evacuation.invariants.facts import Bounds, Site
+from evacuator.virt import evidence
+
+#: Database and hypervisors are read one after the other, and work goes on meanwhile. What is wrong only by that is
+#: right at the next look, this many seconds later.
+LOOKS = 3
+BETWEEN_LOOKS = 0.5
+
+#: Exit statuses.
+HOLDS, BROKEN, COULD_NOT_LOOK = 0, 1, 2
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser(
+        "verify",
+        help="check every invariant; read only",
+        description="Read the whole database, and with --state-dir the simulated hypervisors, change nothing, and "
+        "print every broken invariant with its code and the next command to run. Exit status: 0 when everything "
+        "holds, 1 when not, 2 when it could not look.",
+    )
+    parser.add_argument(
+        "--state-dir",
+        metavar="D",
+        type=Path,
+        help="look at the simulated hypervisors there too; the database is D/evacuator.sqlite unless one is configured",
+    )
+    add_config_file(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Look, print, and say by the exit status whether everything holds."""
+    conf = cfg.CONF
+    try:
+        database = _open(conf, args.state_dir)
+        try:
+            look = partial(_look, conf, database, args.state_dir)
+            site = look()
+            wrong = confirmed(site, look)
+        finally:
+            database.close()
+    except EvacuatorError as error:
+        print(f"evacuator verify: {error}", file=sys.stderr)
+        return COULD_NOT_LOOK
+    for finding in wrong:
+        print(_lines(finding))
+    print(_summary(site, wrong))
+    return BROKEN if any(finding.broken for finding in wrong) else HOLDS
+
+
+def _open(conf: cfg.ConfigOpts, directory: Path | None) -> Database:
+    url = conf.database.connection or (state_dir.sqlite_url(directory) if directory else None)
+    if url is None:
+        raise NotConfigured(
+            reason="No database is configured: give --state-dir D, where all-in-one keeps its own, or a --config-file "
+            "with connection in its [database] section."
+        )
+    return census.open_to_look(url)
+
+
+def _look(conf: cfg.ConfigOpts, database: Database, directory: Path | None) -> Site:
+    taken = census.take(database, conf.service_down_time)
+    return Site(taken, evidence.look(directory) if directory else None, bounds_of(conf))
+
+
+def bounds_of(conf: cfg.ConfigOpts) -> Bounds:
+    """Derive how long things may take from the timers of the site.
+
+    An evacuation is given to so many destinations, one after another. Each either claims it in time or loses it, and
+    each may fall silent after that; what tells is the look for orphans, which comes after half as much again at most.
+    """
+    of_one = conf.compute.claim_timeout + conf.service_down_time + 1.5 * conf.compute.orphan_interval
+    return Bounds(
+        evacuation=conf.compute.max_assignments * of_one,
+        power_sync=conf.service_down_time + conf.compute.power_sync_interval,
+    )
+
+
+def confirmed(
+    first: Site, look: Callable[[], Site], sleep: Callable[[float], None] = time.sleep, looks: int = LOOKS
+) -> list[Finding]:
+    """Return what is wrong in ``first`` and is still wrong however often one looks again."""
+    wrong = findings(first)
+    for _ in range(looks - 1):
+        if not wrong:
+            break
+        sleep(BETWEEN_LOOKS)
+        again = {(finding.code, finding.subject): finding for finding in findings(look())}
+        wrong = [finding for finding in wrong if (finding.code, finding.subject) in again]
+    return wrong
+
+
+def _lines(finding: Finding) -> str:
+    kind = "BROKEN" if finding.broken else "note"
+    return f"{kind} {finding.code}: {finding.subject}: {finding.sentence}\n    next: {finding.next_command}"
+
+
+def _summary(site: Site, wrong: list[Finding]) -> str:
+    census_, seen = site.census, site.evidence
+    live = sum(not instance.deleted for instance in census_.instances)
+    looked = [
+        _count(len(census_.services), "compute service"),
+        _count(live, "instance"),
+        _count(len(census_.records), "evacuation"),
+        _count(len(census_.claims), "claim"),
+    ]
+    if seen is not None:
+        looked += [
+            _count(len(seen.mains), "hypervisor"),
+            _count(len(seen.guests), "guest"),
+            _count(len(seen.journal), "journal line"),
+        ]
+    broken = sum(finding.broken for finding in wrong)
+    result = f"{broken} broken" if broken else "every invariant holds"
+    notes = len(wrong) - broken
+    noted = f", {_count(notes, 'note')}" if notes else ""
+    return f"Looked at {', '.join(looked)}: {result}{noted}."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,201 @@
+"""What was read, as plain facts: of the database a :class:`Census`, of the hypervisors the :class:`Evidence`.
+
+Moments are seconds since 1970: in a census by the database's clock, in evidence by the clock of the machine it is on.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from evacuator.evacuation.destination import Room
+from evacuator.evacuation.transitions import UNFINISHED, Status
+
+
+@dataclass(frozen=True)
+class ServiceFacts:
+    """A compute service. ``up_since``: since when it has been heard without a gap; None when it is not up."""
+
+    host: str
+    version: int | None
+    up_since: float | None
+
+    @property
+    def up(self) -> bool:
+        """Heard lately, not forced down, and clean."""
+        return self.up_since is not None
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """What a host has, and what its totals say is claimed of it."""
+
+    host: str
+    total: Room
+    used: Room
+    claims: int
+
+
+@dataclass(frozen=True)
+class ClaimFacts:
+    """A claim of an instance on a host."""
+
+    instance: str
+    host: str
+    room: Room
+
+
+@dataclass(frozen=True)
+class InstanceFacts:
+    """An instance, deleted or not. ``launched``: it has run once."""
+
+    uuid: str
+    room: Room
+    host: str | None
+    vm_state: str
+    task_state: str | None = None
+    evacuation_id: str | None = None
+    order_id: str | None = None
+    launched: bool = True
+    deleted: bool = False
+
+
+@dataclass(frozen=True)
+class RecordFacts:
+    """The record of an evacuation."""
+
+    id: int
+    uuid: str
+    instance: str
+    status: str
+    source: str
+    destination: str | None
+    final_state: str
+    accepted_at: float
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether it still holds its instance."""
+        return self.status in UNFINISHED
+
+    @property
+    def owes_cleaning(self) -> bool:
+        """Whether its source may still have a stopped guest and a claim."""
+        return self.unfinished or self.status == Status.DONE
+
+
+@dataclass(frozen=True)
+class Census:
+    """The database at one moment.
+
+    ``power_orders``: (instance, request id) -> when something was asked that powers the instance on.
+    """
+
+    now: float
+    services: Sequence[ServiceFacts] = ()
+    nodes: Sequence[NodeFacts] = ()
+    instances: Sequence[InstanceFacts] = ()
+    records: Sequence[RecordFacts] = ()
+    claims: Sequence[ClaimFacts] = ()
+    power_orders: Mapping[tuple[str, str], float] = field(default_factory=dict)
+
+    @cached_property
+    def instance(self) -> Mapping[str, InstanceFacts]:
+        """Instances by uuid."""
+        return {instance.uuid: instance for instance in self.instances}
+
+    @cached_property
+    def record(self) -> Mapping[int, RecordFacts]:
+        """Records by number."""
+        return {record.id: record for record in self.records}
+
+    @cached_property
+    def record_by_uuid(self) -> Mapping[str, RecordFacts]:
+        """Records by uuid."""
+        return {record.uuid: record for record in self.records}
+
+    @cached_property
+    def records_of(self) -> Mapping[str, Sequence[RecordFacts]]:
+        """Records by instance."""
+        found: dict[str, list[RecordFacts]] = defaultdict(list)
+        for record in self.records:
+            found[record.instance].append(record)
+        return found
+
+    @cached_property
+    def up(self) -> frozenset[str]:
+        """The hosts that are up."""
+        return frozenset(service.host for service in self.services if service.up)
+
+    @cached_property
+    def known_hosts(self) -> frozenset[str]:
+        """The hosts that have a service and a node."""
+        return frozenset(service.host for service in self.services) & frozenset(node.host for node in self.nodes)
+
+    def unfinished_of(self, instance: InstanceFacts) -> RecordFacts | None:
+        """Return the unfinished record that holds an instance."""
+        record = self.record_by_uuid.get(instance.evacuation_id or "")
+        return record if record and record.unfinished else None
+
+
+@dataclass(frozen=True)
+class FoundGuest:
+    """A guest that a hypervisor knows."""
+
+    host: str
+    instance: str
+    running: bool
+
+
+@dataclass(frozen=True)
+class JournalLine:
+    """What a hypervisor did to a guest, when, and on whose behalf."""
+
+    at: float
+    host: str
+    instance: str
+    event: str
+    cause: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The hypervisors at one moment.
+
+    ``place`` is where they are, for commands. ``mains``: host -> whether it is switched on. ``journal`` is in order
+    for each host. ``disks``: (host, instance), with None for the storage that all share.
+    """
+
+    place: str
+    now: float
+    mains: Mapping[str, bool] = field(default_factory=dict)
+    guests: Sequence[FoundGuest] = ()
+    journal: Sequence[JournalLine] = ()
+    disks: frozenset[tuple[str | None, str]] = frozenset()
+
+    @cached_property
+    def running(self) -> frozenset[tuple[str, str]]:
+        """The (host, instance) of each running guest."""
+        return frozenset((guest.host, guest.instance) for guest in self.guests if guest.running)
+
+    @cached_property
+    def last_change(self) -> Mapping[tuple[str, str], float]:
+        """When something was done last to each (host, instance)."""
+        return {(line.host, line.instance): line.at for line in self.journal}
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How long things may take, in seconds: an evacuation from acceptance to its end, a power state to be noticed."""
+
+    evacuation: float = 1215.0
+    power_sync: float = 120.0
+
+
+@dataclass(frozen=True)
+class Site:
+    """All that is judged. Without ``evidence`` only the database is."""
+
+    census: Census
+    evidence: Evidence | None = None
+    bounds: Bounds = field(default_factory=Bounds)

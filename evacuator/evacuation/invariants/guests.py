@@ -1,0 +1,146 @@
+"""I1 and I4 at this moment: who runs where, and whether that is what the database says."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from evacuator.evacuation.invariants.codes import Code, Finding
+from evacuator.evacuation.invariants.facts import Census, Evidence, FoundGuest, InstanceFacts, Site
+from evacuator.evacuation.states import VmState
+
+
+def copies(site: Site) -> Iterator[Finding]:
+    """Find instances that run twice where not even a host that was declared dead explains it."""
+    if site.evidence is None:
+        return
+    hosts: dict[str, list[str]] = defaultdict(list)
+    for guest in site.evidence.guests:
+        if guest.running and not _is_unfenced(site.census, guest):
+            hosts[guest.instance].append(guest.host)
+    for uuid, found in hosts.items():
+        if len(found) > 1:
+            instance = site.census.instance.get(uuid)
+            owner = instance.host if instance else None
+            wrong = next(host for host in found if host != owner)
+            yield Finding(
+                Code.TWO_COPIES,
+                f"instance {uuid}",
+                f"It runs on hosts {' and '.join(sorted(found))}; {owner or 'none of them'} may run it.",
+                _fence(site.evidence, wrong),
+            )
+
+
+def places(site: Site) -> Iterator[Finding]:
+    """Judge every guest by where its instance belongs."""
+    if site.evidence is None:
+        return
+    for guest in site.evidence.guests:
+        finding = _judge(site.census, site.evidence, guest)
+        if finding is not None:
+            yield finding
+
+
+def _judge(census: Census, evidence: Evidence, guest: FoundGuest) -> Finding | None:
+    instance = census.instance.get(guest.instance)
+    subject = f"instance {guest.instance}"
+    if instance is None:
+        sentence = f"Host {guest.host} has a guest of it, but no such instance was ever made here."
+        return Finding(Code.UNOWNED_GUEST, subject, sentence, f"cat {_file(evidence, guest)}")
+    if guest.running:
+        if _may_run(census, instance, guest.host):
+            return None
+        if _is_unfenced(census, guest):
+            sentence = (
+                f"Host {guest.host} still runs it, although it was declared dead and the instance "
+                f"{_belongs(instance)}. It was not fenced."
+            )
+            return Finding(Code.UNFENCED_COPY_RUNNING, subject, sentence, _fence(evidence, guest.host))
+        sentence = f"Host {guest.host} runs it without being allowed to: the instance {_belongs(instance)}."
+        return Finding(Code.STRAY_COPY, subject, sentence, _fence(evidence, guest.host))
+    if guest.host not in census.up or _may_be(census, instance, guest.host):
+        return None
+    sentence = f"Host {guest.host} is up, but has a stopped guest that it should have removed; it {_belongs(instance)}."
+    return Finding(Code.STALE_GUEST, subject, sentence, f"grep {guest.instance} {_file(evidence, guest)}")
+
+
+def _may_run(census: Census, instance: InstanceFacts, host: str) -> bool:
+    record = census.unfinished_of(instance)
+    # Until the destination owns the instance its source is still the recorded host, but it was declared dead.
+    return not instance.deleted and instance.host == host and (record is None or record.source != host)
+
+
+def _may_be(census: Census, instance: InstanceFacts, host: str) -> bool:
+    """Tell whether a stopped guest may be there: it belongs, is arriving, or its cleaning is still owed."""
+    records = census.records_of.get(instance.uuid, ())
+    if any(record.owes_cleaning and record.source == host for record in records):
+        return True
+    arriving = census.unfinished_of(instance)
+    return not instance.deleted and host in (instance.host, arriving.destination if arriving else None)
+
+
+def _is_unfenced(census: Census, guest: FoundGuest) -> bool:
+    """Tell whether a guest runs only because its host was declared dead and not stopped."""
+    instance = census.instance.get(guest.instance)
+    if instance is None or guest.host in census.up or _may_run(census, instance, guest.host):
+        return False
+    records = census.records_of.get(guest.instance, ())
+    return instance.deleted or any(record.source == guest.host for record in records)
+
+
+def power(site: Site) -> Iterator[Finding]:
+    """Compare what instances are said to be with what their guests do, where nothing is under way."""
+    if site.evidence is None:
+        return
+    census, evidence = site.census, site.evidence
+    for instance in census.instances:
+        host = instance.host
+        if host is None or instance.deleted or not _is_settled(instance):
+            continue
+        if host not in census.up or not evidence.mains.get(host, False):
+            continue
+        changed = evidence.last_change.get((host, instance.uuid), 0.0)
+        if evidence.now - changed <= site.bounds.power_sync:
+            continue
+        yield from _compare(instance, host, running=(host, instance.uuid) in evidence.running)
+
+
+def _is_settled(instance: InstanceFacts) -> bool:
+    return not (instance.task_state or instance.order_id or instance.evacuation_id)
+
+
+def _compare(instance: InstanceFacts, host: str, *, running: bool) -> Iterator[Finding]:
+    subject = f"instance {instance.uuid}"
+    if instance.vm_state == VmState.ACTIVE and not running:
+        sentence = f"It is ACTIVE, but host {host}, which is up, does not run it."
+        yield Finding(Code.ACTIVE_NOT_RUNNING, subject, sentence, f"openstack server reboot --hard {instance.uuid}")
+    if instance.vm_state == VmState.STOPPED and running:
+        sentence = f"It is SHUTOFF, but host {host} runs it."
+        yield Finding(Code.STOPPED_BUT_RUNNING, subject, sentence, f"openstack server start {instance.uuid}")
+
+
+def disks(site: Site) -> Iterator[Finding]:
+    """Find instances that have run and whose disk is gone (I4)."""
+    if site.evidence is None:
+        return
+    evidence = site.evidence
+    for instance in site.census.instances:
+        if instance.deleted or not instance.launched or instance.order_id or instance.host not in evidence.mains:
+            continue
+        if not evidence.disks & {(None, instance.uuid), (instance.host, instance.uuid)}:
+            yield Finding(
+                Code.DISK_MISSING,
+                f"instance {instance.uuid}",
+                f"Its disk is neither on the shared storage nor on host {instance.host}.",
+                f"find {evidence.place} -name '*{instance.uuid}*'",
+            )
+
+
+def _belongs(instance: InstanceFacts) -> str:
+    return "is deleted" if instance.deleted else f"belongs to host {instance.host}"
+
+
+def _fence(evidence: Evidence, host: str) -> str:
+    return f"evacuator host power-off {host} --state-dir {evidence.place}"
+
+
+def _file(evidence: Evidence, guest: FoundGuest) -> str:
+    return f"{evidence.place}/hypervisors/{guest.host}/guests/{guest.instance}.json"
