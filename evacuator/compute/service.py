@@ -5,10 +5,10 @@ import random
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from evacuator.compute.heartbeat import Superseded
-from evacuator.compute.manager import ComputeManager
-from evacuator.compute.workers import Workers
+from evacuator.compute.manager import ComputeManager, Submits
 from evacuator.errors import EvacuatorError, HypervisorUnknown
 
 LOG = logging.getLogger(__name__)
@@ -26,9 +26,12 @@ class Intervals:
 
 
 class Periodic:
-    """Does one thing again and again in a thread of its own; ``jitter`` is a share of the interval."""
+    """Does one thing again and again in a thread of its own; ``jitter`` is a share of the interval.
 
-    def __init__(self, name: str, interval: float, task: Callable[[], object], jitter: float = 0.0) -> None:
+    ``task`` answers for its own errors.
+    """
+
+    def __init__(self, name: str, interval: float, task: Callable[[], None], jitter: float = 0.0) -> None:
         self._interval = interval
         self._jitter = jitter
         self._task = task
@@ -46,81 +49,112 @@ class Periodic:
 
     def _run(self) -> None:
         while not self._stopping.wait(self._interval * (1 + self._jitter * random.uniform(-1, 1))):  # noqa: S311
-            try:
-                self._task()
-            except HypervisorUnknown as unknown:
-                LOG.warning("%s: %s", self._thread.name, unknown)
-            except Superseded as superseded:
-                LOG.error("%s", superseded)  # noqa: TRY400 - the sentence says it all
-                return
-            except EvacuatorError as error:
-                LOG.error("%s: %s", self._thread.name, error)  # noqa: TRY400
-            except Exception:
-                LOG.exception("%s failed; it will be tried again", self._thread.name)
+            self._task()
+
+
+class Timer(Protocol):
+    """Something that is done again and again until it is stopped."""
+
+    def stop(self) -> None:
+        """Have it end after the run that is under way."""
+
+    def join(self, timeout: float) -> None:
+        """Wait for its end."""
+
+
+class Times(Protocol):
+    """Makes timers: threads, or a simulator's."""
+
+    def __call__(self, name: str, interval: float, task: Callable[[], None], jitter: float = 0.0) -> Timer:
+        """Do ``task`` again and again from now on."""
+
+
+class Works(Submits, Protocol):
+    """Workers that can be told to stop."""
+
+    def stop(self, timeout: float) -> bool:
+        """Let the work in hand come to an end for ``timeout`` seconds; tell whether all of it did."""
+        ...
 
 
 class ComputeService:
     """A compute manager with its timers and its workers.
 
-    The order of a start: register, clean and beat, and only then listen to messages and pick up what waits.
+    The order of a start: register, clean and beat, and only then listen to messages and pick up what waits. When
+    another manager takes this one's place, everything here stops.
     """
 
     def __init__(
         self,
         manager: ComputeManager,
-        workers: Workers,
+        workers: Works,
         intervals: Intervals,
         listen: Callable[[], Callable[[], None]],
+        times: Times = Periodic,
     ) -> None:
         self._manager = manager
         self._workers = workers
         self._intervals = intervals
         self._listen = listen
+        self._times = times
         self._stop_listening: Callable[[], None] | None = None
         self._registered = False
-        self._periodic: list[Periodic] = []
+        self._timers: list[Timer] = []
 
     def start(self) -> bool:
         """Start; False when the host is not up yet, its hypervisor being silent, say: the timers go on trying."""
-        name, every = self._manager.host.name, self._intervals
-        up = self._try_first_beat()
-        self._periodic = [
-            Periodic(f"{name} heartbeat", every.report, self._beat),
-            Periodic(f"{name} sweep", every.sweep, self._manager.sweep),
-            Periodic(f"{name} orphans", every.orphans, self._manager.settle, jitter=0.5),
-            Periodic(f"{name} clean", every.clean, self._manager.clean),
-            Periodic(f"{name} power", every.power_sync, self._manager.sync_power),
+        every = self._intervals
+        self._attempt("start", self._beat)
+        self._timers = [
+            self._timer("heartbeat", every.report, self._beat),
+            self._timer("sweep", every.sweep, self._manager.sweep),
+            self._timer("orphans", every.orphans, self._manager.settle, jitter=0.5),
+            self._timer("clean", every.clean, self._manager.clean),
+            self._timer("power", every.power_sync, self._manager.sync_power),
         ]
-        return up
+        return self._manager.up
 
     def stop(self, timeout: float = 10.0) -> None:
         """Stop listening and timing, and let the work in hand come to an end for ``timeout`` seconds.
 
         What does not is left as it is recorded, for the next start.
         """
-        for periodic in self._periodic:
-            periodic.stop()
-        if self._stop_listening is not None:
-            self._stop_listening()
-        for periodic in self._periodic:
-            periodic.join(timeout)
+        self._fall_silent()
+        for timer in self._timers:
+            timer.join(timeout)
         if not self._workers.stop(timeout):
             LOG.warning("%s: work is still in hand; the next start goes on with it", self._manager.host.name)
         self._manager.host.driver.close()
 
-    def _try_first_beat(self) -> bool:
-        try:
-            return self._beat()
-        except HypervisorUnknown as unknown:
-            LOG.warning("%s: %s", self._manager.host.name, unknown)
-            return False
+    def _timer(self, name: str, interval: float, task: Callable[[], object], jitter: float = 0.0) -> Timer:
+        name = f"{self._manager.host.name} {name}"
+        return self._times(name, interval, lambda: self._attempt(name, task), jitter)
 
-    def _beat(self) -> bool:
+    def _attempt(self, name: str, task: Callable[[], object]) -> None:
+        """Do one of the periodic tasks once; what goes wrong is logged, and it will be tried again."""
+        try:
+            task()
+        except HypervisorUnknown as unknown:
+            LOG.warning("%s: %s", name, unknown)
+        except Superseded as superseded:
+            LOG.error("%s", superseded)  # noqa: TRY400 - the sentence says it all
+            self._fall_silent()
+            self._workers.stop(0)
+        except EvacuatorError as error:
+            LOG.error("%s: %s", name, error)  # noqa: TRY400
+        except Exception:
+            LOG.exception("%s failed; it will be tried again", name)
+
+    def _fall_silent(self) -> None:
+        for timer in self._timers:
+            timer.stop()
+        if self._stop_listening is not None:
+            self._stop_listening()
+
+    def _beat(self) -> None:
         if not self._registered:
             self._manager.start()
             self._registered = True
-        up = self._manager.beat()
-        if up and self._stop_listening is None:
+        if self._manager.beat() and self._stop_listening is None:
             self._stop_listening = self._listen()
             self._manager.sweep()
-        return up

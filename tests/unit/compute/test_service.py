@@ -1,0 +1,125 @@
+"""The service around a compute manager: the order of its start, and how it ends."""
+
+import pytest
+
+from evacuator.compute.host import Host
+from evacuator.compute.manager import ComputeManager
+from evacuator.compute.service import ComputeService, Intervals
+from evacuator.db import schema
+from evacuator.db.session import open_database
+from evacuator.engine.engine import Engine, Rules
+from evacuator.virt.simulated import SimulatedDriver, SimulatedSettings
+
+
+class Queue:
+    """Workers that never come to work."""
+
+    def __init__(self):
+        self.stopped = False
+
+    def submit(self, work):
+        pass
+
+    def stop(self, timeout):
+        self.stopped = True
+        return True
+
+
+class ByHand:
+    """A timer that goes off when the test says so."""
+
+    def __init__(self, name, interval, task, jitter=0.0):
+        self.name = name
+        self.task = task
+        self.stopped = False
+
+    def stop(self):
+        self.stopped = True
+
+    def join(self, timeout):
+        pass
+
+
+class Station:
+    """One compute service whose timers, workers and messages are the test's own."""
+
+    def __init__(self, engine, driver, incarnation):
+        self.timers = []
+        self.listening = None
+        self.queue = Queue()
+        self.manager = ComputeManager(Host(driver.host, engine, driver, lambda: 0.0), self.queue, incarnation)
+        self.service = ComputeService(self.manager, self.queue, Intervals(), self._listen, self._timer)
+
+    def _listen(self):
+        self.listening = True
+        return self._stop_listening
+
+    def _stop_listening(self):
+        self.listening = False
+
+    def _timer(self, *args, **kwargs):
+        self.timers.append(ByHand(*args, **kwargs))
+        return self.timers[-1]
+
+    def go_off(self, name):
+        next(timer for timer in self.timers if timer.name == f"a {name}").task()
+
+
+@pytest.fixture
+def engine(tmp_path):
+    database = open_database(f"sqlite:///{tmp_path}/evacuator.sqlite")
+    schema.upgrade(database)
+    yield Engine(database, None, Rules())
+    database.close()
+
+
+@pytest.fixture
+def mains(tmp_path):
+    class Mains:
+        def driver(self):
+            return SimulatedDriver("a", tmp_path / "hypervisors", SimulatedSettings())
+
+        def turn(self, position):
+            (tmp_path / "hypervisors" / "a" / "mains").write_text(position)
+
+    return Mains()
+
+
+def test_it_listens_only_once_its_host_is_up(engine, mains):
+    station = Station(engine, mains.driver(), "first")
+    mains.turn("off")
+
+    assert not station.service.start()
+    assert station.listening is None
+
+    mains.turn("on")
+    station.go_off("heartbeat")
+
+    assert station.manager.up
+    assert station.listening
+
+
+def test_a_manager_whose_place_was_taken_stops_altogether(engine, mains):
+    first, second = (Station(engine, mains.driver(), incarnation) for incarnation in ("first", "second"))
+    assert first.service.start()
+    assert second.service.start()
+
+    first.go_off("heartbeat")
+
+    assert not first.manager.up
+    assert first.listening is False
+    assert first.queue.stopped
+    assert all(timer.stopped for timer in first.timers)
+    assert second.manager.up
+    assert second.listening
+
+
+def test_a_task_that_fails_unexpectedly_is_tried_again(engine, mains, caplog):
+    station = Station(engine, mains.driver(), "first")
+    station.service.start()
+    mains.turn("off")
+
+    station.go_off("power")
+
+    assert "switched off" in caplog.text
+    assert not any(timer.stopped for timer in station.timers)
