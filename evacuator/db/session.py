@@ -45,16 +45,19 @@ class Transaction(Session):
 
 
 class Database:
-    """The database, as two ways to use it: ``read`` and ``write``."""
+    """The database, as two ways to use it: ``read`` and ``write``.
 
-    def __init__(self, engine: Engine, *, max_retries: int = 8) -> None:
+    ``retry_interval``: seconds before the first repetition of a transaction; more before each further one.
+    """
+
+    def __init__(self, engine: Engine, *, max_retries: int = 8, retry_interval: float = 0.05) -> None:
         self.engine = engine
         self._writer = engine.execution_options(evacuator_writes=True)
         # SQLite lets one transaction write at a time and makes the others poll; a lock makes them queue.
         # Only one process writes (see the lock on the state directory), so that it is exact.
         self._turn: AbstractContextManager[Any] = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
         self._retried = oslo_db_api.wrap_db_retry(
-            retry_interval=0.05,
+            retry_interval=retry_interval,
             max_retries=max_retries,
             max_retry_interval=2,
             retry_on_disconnect=True,
