@@ -1,0 +1,203 @@
+"""Who may do what: Nova's rule names and defaults, decided by oslo.policy.
+
+A policy file replaces single rules; it is read again when it changes.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from oslo_config import cfg
+from oslo_policy import policy
+
+from evacuator.api.errors import PolicyForbids
+from evacuator.context import RequestContext
+
+ADMIN = "rule:context_is_admin"
+MEMBER = "rule:project_member_or_admin"
+READER = "rule:project_reader_or_admin"
+ANYBODY = "@"
+
+EVACUATE = "os_compute_api:os-evacuate"
+LIST = "os_compute_api:servers:index"
+DETAIL = "os_compute_api:servers:detail"
+LIST_ALL = "os_compute_api:servers:index:get_all_tenants"
+DETAIL_ALL = "os_compute_api:servers:detail:get_all_tenants"
+ALL_FILTERS = "os_compute_api:servers:allow_all_filters"
+SHOW = "os_compute_api:servers:show"
+SHOW_HOST_STATUS = "os_compute_api:servers:show:host_status"
+EXTENDED_ATTRIBUTES = "os_compute_api:os-extended-server-attributes"
+CREATE = "os_compute_api:servers:create"
+CREATE_ON_HOST = "os_compute_api:servers:create:forced_host"
+REQUEST_HOST = "compute:servers:create:requested_destination"
+DELETE = "os_compute_api:servers:delete"
+START = "os_compute_api:servers:start"
+STOP = "os_compute_api:servers:stop"
+REBOOT = "os_compute_api:servers:reboot"
+RESET_STATE = "os_compute_api:os-admin-actions:reset_state"
+LOCK = "os_compute_api:os-lock-server:lock"
+UNLOCK = "os_compute_api:os-lock-server:unlock"
+UNLOCK_OVERRIDE = "os_compute_api:os-lock-server:unlock:unlock_override"
+SERVICES_LIST = "os_compute_api:os-services:list"
+SERVICES_UPDATE = "os_compute_api:os-services:update"
+SERVICES_DELETE = "os_compute_api:os-services:delete"
+MIGRATIONS_LIST = "os_compute_api:os-migrations:index"
+SERVER_MIGRATIONS_LIST = "os_compute_api:servers:migrations:index"
+SERVER_MIGRATIONS_SHOW = "os_compute_api:servers:migrations:show"
+ACTIONS_LIST = "os_compute_api:os-instance-actions:list"
+ACTIONS_SHOW = "os_compute_api:os-instance-actions:show"
+ACTIONS_EVENTS = "os_compute_api:os-instance-actions:events"
+ACTIONS_EVENT_DETAILS = "os_compute_api:os-instance-actions:events:details"
+FLAVORS_EXTRA_SPECS_SHOW = "os_compute_api:os-flavor-extra-specs:show"
+FLAVORS_EXTRA_SPECS_LIST = "os_compute_api:os-flavor-extra-specs:index"
+HYPERVISORS_LIST = "os_compute_api:os-hypervisors:list"
+HYPERVISORS_DETAIL = "os_compute_api:os-hypervisors:list-detail"
+HYPERVISORS_SHOW = "os_compute_api:os-hypervisors:show"
+HYPERVISORS_SEARCH = "os_compute_api:os-hypervisors:search"
+HYPERVISORS_SERVERS = "os_compute_api:os-hypervisors:servers"
+HYPERVISORS_STATISTICS = "os_compute_api:os-hypervisors:statistics"
+HYPERVISORS_UPTIME = "os_compute_api:os-hypervisors:uptime"
+ZONES_LIST = "os_compute_api:os-availability-zone:list"
+ZONES_DETAIL = "os_compute_api:os-availability-zone:detail"
+
+#: Rules that others refer to.
+ROLES = (
+    ("context_is_admin", "role:admin", "Who is an administrator: sees and may do everything, in every project."),
+    (
+        "admin_or_owner",
+        "rule:context_is_admin or project_id:%(project_id)s",
+        "An administrator or anybody of the project.",
+    ),
+    ("admin_api", "rule:context_is_admin", "Who may use what only administrators may."),
+    ("project_member_api", "role:member and project_id:%(project_id)s", "Who may change what is the project's."),
+    ("project_reader_api", "role:reader and project_id:%(project_id)s", "Who may look at what is the project's."),
+    ("project_member_or_admin", "rule:project_member_api or rule:context_is_admin", "A member or an administrator."),
+    ("project_reader_or_admin", "rule:project_reader_api or rule:context_is_admin", "A reader or an administrator."),
+)
+
+ACTION = "/servers/{server_id}/action"
+
+#: Rule, default, what it allows, and the requests that it guards.
+RULES = (
+    (EVACUATE, ADMIN, "Bring a server of a dead host back on another host.", ("POST", ACTION)),
+    (LIST, READER, "List servers.", ("GET", "/servers")),
+    (DETAIL, READER, "List servers with all they have.", ("GET", "/servers/detail")),
+    (LIST_ALL, ADMIN, "List the servers of all projects.", ("GET", "/servers")),
+    (DETAIL_ALL, ADMIN, "List the servers of all projects with all they have.", ("GET", "/servers/detail")),
+    (ALL_FILTERS, ADMIN, "List servers by what only administrators see.", ("GET", "/servers")),
+    (SHOW, READER, "Show a server.", ("GET", "/servers/{server_id}")),
+    (SHOW_HOST_STATUS, ADMIN, "Show whether the host of a server is up.", ("GET", "/servers/{server_id}")),
+    (EXTENDED_ATTRIBUTES, ADMIN, "Show on which host a server is.", ("GET", "/servers/{server_id}")),
+    (CREATE, MEMBER, "Create a server.", ("POST", "/servers")),
+    (CREATE_ON_HOST, ADMIN, "Create a server on a host, whatever the scheduler thinks.", ("POST", "/servers")),
+    (REQUEST_HOST, ADMIN, "Create a server on a host.", ("POST", "/servers")),
+    (DELETE, MEMBER, "Delete a server.", ("DELETE", "/servers/{server_id}")),
+    (START, MEMBER, "Start a server.", ("POST", ACTION)),
+    (STOP, MEMBER, "Stop a server.", ("POST", ACTION)),
+    (REBOOT, MEMBER, "Restart a server.", ("POST", ACTION)),
+    (RESET_STATE, ADMIN, "Set the recorded state of a server.", ("POST", ACTION)),
+    (LOCK, MEMBER, "Lock a server.", ("POST", ACTION)),
+    (UNLOCK, MEMBER, "Unlock a server.", ("POST", ACTION)),
+    (UNLOCK_OVERRIDE, ADMIN, "Unlock a server that an administrator has locked.", ("POST", ACTION)),
+    (SERVICES_LIST, ADMIN, "List compute services.", ("GET", "/os-services")),
+    (SERVICES_UPDATE, ADMIN, "Enable, disable or force down a service.", ("PUT", "/os-services/{service_id}")),
+    (SERVICES_DELETE, ADMIN, "Forget a service.", ("DELETE", "/os-services/{service_id}")),
+    (MIGRATIONS_LIST, ADMIN, "List migrations.", ("GET", "/os-migrations")),
+    (
+        SERVER_MIGRATIONS_LIST,
+        ADMIN,
+        "List the live migrations of a server.",
+        ("GET", "/servers/{server_id}/migrations"),
+    ),
+    (
+        SERVER_MIGRATIONS_SHOW,
+        ADMIN,
+        "Show a live migration of a server.",
+        ("GET", "/servers/{server_id}/migrations/{migration_id}"),
+    ),
+    (ACTIONS_LIST, READER, "List what was asked of a server.", ("GET", "/servers/{server_id}/os-instance-actions")),
+    (
+        ACTIONS_SHOW,
+        READER,
+        "Show what was asked of a server.",
+        ("GET", "/servers/{server_id}/os-instance-actions/{request_id}"),
+    ),
+    (
+        ACTIONS_EVENTS,
+        ADMIN,
+        "Show the parts of what was asked of a server, with host and traceback.",
+        ("GET", "/servers/{server_id}/os-instance-actions/{request_id}"),
+    ),
+    (
+        ACTIONS_EVENT_DETAILS,
+        ADMIN,
+        "Show why a part of what was asked of a server failed.",
+        ("GET", "/servers/{server_id}/os-instance-actions/{request_id}"),
+    ),
+    (
+        FLAVORS_EXTRA_SPECS_LIST,
+        READER,
+        "List the extra specs of a flavor.",
+        ("GET", "/flavors/{flavor_id}/os-extra_specs"),
+    ),
+    (
+        FLAVORS_EXTRA_SPECS_SHOW,
+        READER,
+        "Show an extra spec of a flavor.",
+        ("GET", "/flavors/{flavor_id}/os-extra_specs/{key}"),
+    ),
+    (HYPERVISORS_LIST, ADMIN, "List hypervisors.", ("GET", "/os-hypervisors")),
+    (HYPERVISORS_DETAIL, ADMIN, "List hypervisors with all they have.", ("GET", "/os-hypervisors/detail")),
+    (HYPERVISORS_SHOW, ADMIN, "Show a hypervisor.", ("GET", "/os-hypervisors/{hypervisor_id}")),
+    (HYPERVISORS_SEARCH, ADMIN, "Find hypervisors by name.", ("GET", "/os-hypervisors/{hypervisor_id}/search")),
+    (HYPERVISORS_SERVERS, ADMIN, "Find servers by hypervisor.", ("GET", "/os-hypervisors/{hypervisor_id}/servers")),
+    (HYPERVISORS_STATISTICS, ADMIN, "Sum up all hypervisors.", ("GET", "/os-hypervisors/statistics")),
+    (
+        HYPERVISORS_UPTIME,
+        ADMIN,
+        "Show how long a hypervisor has run.",
+        ("GET", "/os-hypervisors/{hypervisor_id}/uptime"),
+    ),
+    (ZONES_LIST, ANYBODY, "List availability zones.", ("GET", "/os-availability-zone")),
+    (ZONES_DETAIL, ADMIN, "List availability zones with their hosts.", ("GET", "/os-availability-zone/detail")),
+)
+
+
+def list_rules() -> list[policy.RuleDefault]:
+    """Return every rule with its default, for the tools of oslo.policy."""
+    roles = [policy.RuleDefault(name, check, description) for name, check, description in ROLES]
+    return roles + [
+        policy.DocumentedRuleDefault(
+            name, check, description, [{"method": method, "path": path}], scope_types=["project"]
+        )
+        for name, check, description, (method, path) in RULES
+    ]
+
+
+def get_enforcer(conf: cfg.ConfigOpts | None = None) -> policy.Enforcer:
+    """Return what decides, by ``conf`` and the policy file that it names; without it, by the default configuration."""
+    if conf is None:
+        conf = cfg.CONF
+        conf([], project="evacuator")
+    enforcer = policy.Enforcer(conf)
+    enforcer.register_defaults(list_rules())
+    return enforcer
+
+
+class Policy:
+    """Asks oslo.policy in the API's words."""
+
+    def __init__(self, enforcer: policy.Enforcer) -> None:
+        self._enforcer = enforcer
+
+    def allows(self, context: RequestContext, rule: str, target: Mapping[str, Any] | None = None) -> bool:
+        """Tell whether ``rule`` allows it, on ``target``; without one: on what is the caller's own."""
+        own = {"project_id": context.project_id, "user_id": context.user_id}
+        return bool(self._enforcer.enforce(rule, dict(target or own), context))
+
+    def check(self, context: RequestContext, rule: str, target: Mapping[str, Any] | None = None) -> None:
+        """Refuse what ``rule`` does not allow.
+
+        :raises PolicyForbids:
+        """
+        if not self.allows(context, rule, target):
+            raise PolicyForbids(rule=rule)

@@ -1,0 +1,141 @@
+"""What can be done to a server, in one table."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import falcon
+
+from evacuator.api import policies
+from evacuator.api.collaborators import Collaborators
+from evacuator.api.errors import MalformedBody, NoSuchAction, NotInThisVersion
+from evacuator.api.evacuate_request import EvacuateRequest
+from evacuator.api.http import Request, Resource
+from evacuator.api.microversions import Behaviours
+from evacuator.api.resources.servers import generate_password, owner_of
+from evacuator.api.validation import Schema
+from evacuator.db import pages
+from evacuator.db.models import Instance
+from evacuator.engine.accept import accept_evacuation
+from evacuator.engine.lock import lock_instance, unlock_instance
+from evacuator.engine.power import reboot_instance, start_instance, stop_instance
+from evacuator.engine.reset import reset_state
+from evacuator.evacuation.states import VmState
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An action that was asked for: of which server, by whom, and with what."""
+
+    request: Request
+    instance: Instance
+    arguments: Any
+
+    @property
+    def overrides_lock(self) -> bool:
+        """Whether a lock does not hold this caller."""
+        return bool(self.request.identity.is_admin)
+
+
+@dataclass(frozen=True)
+class Action:
+    """How an action is checked and carried out; ``run`` returns the answer's body, None for an empty one."""
+
+    schema: Callable[[Behaviours], Schema]
+    rule: str
+    run: Callable[[Collaborators, Asked], Mapping[str, Any] | None]
+    code: int = 202
+
+
+def _evacuate(parts: Collaborators, asked: Asked) -> Mapping[str, Any] | None:
+    request = asked.request
+    wanted = EvacuateRequest.from_body(asked.arguments, request.behaviour)
+    accept_evacuation(parts.engine, request.identity, wanted.order(asked.instance.uuid, request.scope))
+    if not (request.behaviour.returns_admin_password and parts.settings.enable_instance_password):
+        return None
+    return {"adminPass": None if wanted.on_shared_storage else wanted.password or generate_password()}
+
+
+def _start(parts: Collaborators, asked: Asked) -> None:
+    who, uuid, scope = asked.request.identity, asked.instance.uuid, asked.request.scope
+    start_instance(parts.engine, who, uuid, scope, override_lock=asked.overrides_lock)
+
+
+def _stop(parts: Collaborators, asked: Asked) -> None:
+    who, uuid, scope = asked.request.identity, asked.instance.uuid, asked.request.scope
+    stop_instance(parts.engine, who, uuid, scope, override_lock=asked.overrides_lock)
+
+
+def _reboot(parts: Collaborators, asked: Asked) -> None:
+    who, uuid, scope = asked.request.identity, asked.instance.uuid, asked.request.scope
+    hard = asked.arguments["type"].upper() == "HARD"
+    reboot_instance(parts.engine, who, uuid, scope, override_lock=asked.overrides_lock, hard=hard)
+
+
+def _reset_state(parts: Collaborators, asked: Asked) -> None:
+    reset_state(parts.engine, asked.request.identity, asked.instance.uuid, VmState(asked.arguments["state"]))
+
+
+def _lock(parts: Collaborators, asked: Asked) -> None:
+    given = asked.arguments if isinstance(asked.arguments, dict) else {}
+    reason = given.get("locked_reason") if asked.request.behaviour.takes_lock_reason else None
+    lock_instance(parts.engine, asked.request.identity, asked.instance.uuid, asked.request.scope, reason)
+
+
+def _unlock(parts: Collaborators, asked: Asked) -> None:
+    instance, who = asked.instance, asked.request.identity
+    if instance.locked and not instance.locked_by_owner:
+        parts.policy.check(who, policies.UNLOCK_OVERRIDE, owner_of(instance))
+    unlock_instance(parts.engine, who, instance.uuid, asked.request.scope)
+
+
+ACTIONS: Mapping[str, Action] = {
+    # 200, not 202: the clients of this action have always been told so.
+    "evacuate": Action(lambda behaviour: behaviour.evacuate_schema, policies.EVACUATE, _evacuate, code=200),
+    "os-start": Action(lambda behaviour: behaviour.start_schema, policies.START, _start),
+    "os-stop": Action(lambda behaviour: behaviour.stop_schema, policies.STOP, _stop),
+    "reboot": Action(lambda behaviour: behaviour.reboot_schema, policies.REBOOT, _reboot),
+    "os-resetState": Action(lambda behaviour: behaviour.reset_state_schema, policies.RESET_STATE, _reset_state),
+    "lock": Action(lambda behaviour: behaviour.lock_schema, policies.LOCK, _lock),
+    "unlock": Action(lambda behaviour: behaviour.unlock_schema, policies.UNLOCK, _unlock),
+}
+
+
+class ServerActions(Resource):
+    """``/servers/{server_id}/action``."""
+
+    def __init__(self, parts: Collaborators) -> None:
+        self._parts = parts
+
+    def peek(self, request: Request) -> None:
+        """Refuse a body that names no action."""
+        if not request.has_body:
+            raise MalformedBody
+        _action_in(request.json)
+
+    def on_post(self, request: Request, response: falcon.Response, *, server_id: str) -> None:
+        """Do it."""
+        name = _action_in(request.json)
+        action = ACTIONS[name]
+        arguments = request.body(action.schema(request.behaviour))[name]
+        found = self._parts.engine.database.read(lambda session: pages.server(session, server_id, request.scope))
+        self._parts.policy.check(request.identity, action.rule, owner_of(found.instance))
+        answer = action.run(self._parts, Asked(request, found.instance, arguments))
+        response.status = action.code
+        if answer is not None:
+            response.media = answer
+
+
+def _action_in(body: Any) -> str:
+    """Return the name of the one action that a body holds.
+
+    :raises MalformedBody, NoSuchAction, NotInThisVersion: as Nova answers each kind of nonsense.
+    """
+    if isinstance(body, dict | list | str) and len(body) != 1:
+        raise MalformedBody
+    if not isinstance(body, dict):
+        raise NotInThisVersion
+    name: str = next(iter(body))
+    if name not in ACTIONS:
+        raise NoSuchAction(action=name)
+    return name

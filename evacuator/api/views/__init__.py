@@ -1,0 +1,1 @@
+"""What responses look like: one file per noun, from rows to JSON."""
