@@ -51,8 +51,9 @@ def run(args: argparse.Namespace) -> int:
     """Look, print, and say by the exit status whether everything holds."""
     conf = cfg.CONF
     try:
-        database = _open(conf, args.state_dir)
+        database = open_to_look(conf, args.state_dir)
         try:
+            census.require_schema(database)
             look = partial(_look, conf, database, args.state_dir)
             site = look()
             wrong = confirmed(site, look)
@@ -67,7 +68,11 @@ def run(args: argparse.Namespace) -> int:
     return BROKEN if any(finding.broken for finding in wrong) else HOLDS
 
 
-def _open(conf: cfg.ConfigOpts, directory: Path | None) -> Database:
+def open_to_look(conf: cfg.ConfigOpts, directory: Path | None) -> Database:
+    """Open the configured database, or the one that all-in-one keeps in ``directory``, and only read from it.
+
+    :raises NotConfigured: there is none, or it does not answer.
+    """
     url = conf.database.connection or (state_dir.sqlite_url(directory) if directory else None)
     if url is None:
         raise NotConfigured(

@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from oslo_db.exception import DBError
 from sqlalchemy import event, make_url, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from evacuator.db import schema, services
@@ -28,27 +30,37 @@ POWERS_ON = ("create", "start", "reboot")
 
 
 def open_to_look(url: str, clock: Clock = utcnow) -> Database:
-    """Open a database of this release's schema from which is only read.
+    """Open a database from which is only read.
 
-    :raises NotConfigured: there is none, or its schema is another one; it says what to do.
+    :raises NotConfigured: there is none, or it does not answer.
     """
     place = make_url(url)
-    file = place.database
-    if place.get_backend_name() == "sqlite" and file and not Path(file).is_file():
+    is_sqlite = place.get_backend_name() == "sqlite"
+    if is_sqlite and place.database and not Path(place.database).is_file():
         raise NotConfigured(
-            reason=f"There is no database {file}. `evacuator all-in-one --state-dir D --hosts a,b,c` makes one in D; "
-            "another one is named by [database] connection."
+            reason=f"There is no database {place.database}. `evacuator all-in-one --state-dir D --hosts a,b,c` makes "
+            "one in D; another one is named by [database] connection."
         )
     database = open_database(url, clock, pool_size=2)
-    if place.get_backend_name() == "sqlite":
+    if is_sqlite:
         event.listen(database.engine, "connect", _forbid_writing)
+    try:
+        database.engine.connect().close()
+    except (SQLAlchemyError, DBError) as error:
+        database.close()
+        raise NotConfigured(reason=f"The database {place} does not answer: {error}") from error
+    return database
+
+
+def require_schema(database: Database) -> None:
+    """Make sure that the database has the schema that this release reads.
+
+    :raises NotConfigured: it has another one.
+    """
     found, known = schema.current(database), schema.head()
     if found != known:
-        database.close()
-        raise NotConfigured(
-            reason=f"The database has schema {found or 'none'}, this program needs {known}. Run `evacuator db upgrade`."
-        )
-    return database
+        reason = f"The database has schema {found or 'none'}, this program reads {known}. Run `evacuator db upgrade`."
+        raise NotConfigured(reason=reason)
 
 
 def _forbid_writing(connection: Any, _record: Any) -> None:
