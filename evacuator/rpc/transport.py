@@ -14,10 +14,8 @@ Transport: TypeAlias = Any
 
 def prefer_in_process(conf: cfg.ConfigOpts) -> None:
     """Make ``fake://`` the transport where none is configured."""
-    for _group, options in opts.list_opts():
-        for option in options:
-            if option.dest == "transport_url":
-                conf.register_opt(option)
+    defaults = next(options for group, options in opts.list_opts() if group is None)
+    conf.register_opts([option for option in defaults if option.dest == "transport_url"])
     conf.set_default("transport_url", "fake://")
 
 
