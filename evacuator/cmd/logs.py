@@ -9,6 +9,8 @@ from oslo_log import log
 def register(conf: cfg.ConfigOpts) -> None:
     """Register the logging options; before the configuration is read."""
     log.register_options(conf)
+    conf.set_default("use_stderr", default=True)
+    log.set_defaults(default_log_levels=[*log.get_default_log_levels(), "alembic=WARN"])
 
 
 def start(conf: cfg.ConfigOpts) -> None:
