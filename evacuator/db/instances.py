@@ -30,7 +30,7 @@ def find(session: Session, uuid: str) -> Instance | None:
 def insert(session: Session, instance: Instance) -> None:
     """Add a new instance; from here on it has its number."""
     session.add(instance)
-    session.flush([instance])
+    session.flush()
 
 
 def change(session: Session, uuid: str, where: Facts, values: Facts) -> None:

@@ -46,7 +46,7 @@ def change(session: Session, record: Migration, values: Facts) -> None:
 def insert(session: Session, record: Migration) -> None:
     """Add a new record; from here on it has its number."""
     session.add(record)
-    session.flush([record])
+    session.flush()
 
 
 def unfinished_at(session: Session, dest_compute: str) -> Sequence[Migration]:
