@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _modules(arguments: Sequence[str]) -> Iterable[str]:
-    """Return the modules to import: that of the command alone, if one is named; importing all of them takes a second."""
+    """Return the modules to import: the named command's alone, since importing all of them takes a second."""
     named = COMMANDS.get(arguments[0]) if arguments else None
     return [named] if named else COMMANDS.values()
 

@@ -31,7 +31,7 @@ class Model(DeclarativeBase):
         list[str]: JSON,
     }
     # A host is a name to the letter on every database, so that "A" and "a" are two.
-    __table_args__: ClassVar[Any] = {
+    __table_args__: Any = {  # noqa: RUF012
         "mysql_engine": "InnoDB",
         "mysql_charset": "utf8mb4",
         "mysql_collate": "utf8mb4_bin",

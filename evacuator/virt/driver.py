@@ -5,7 +5,7 @@ else. Every call is idempotent: after a crash it is simply made again. An operat
 :class:`~evacuator.errors.DriverError` or one of its children; when nobody knows, the hypervisor being silent or too
 slow, it raises :class:`~evacuator.errors.HypervisorUnknown`. No call blocks without limit.
 
-``cause`` says on whose behalf: ``"migration 7 attempt 2"`` or the id of a request. It is evidence, kept with each effect.
+``cause`` says on whose behalf: ``"migration 7 attempt 2"`` or the id of a request. It is kept with each effect.
 """
 
 from collections.abc import Callable, Sequence
