@@ -1,0 +1,41 @@
+"""What happened, as lines that a person can read and two runs can be compared by."""
+
+import logging
+
+from tests.world.clockwork import DAWN
+
+
+class Story(logging.Handler):
+    """Collects lines; ids are replaced by the names that people gave."""
+
+    def __init__(self, hub):
+        super().__init__()
+        self.lines = []
+        self._hub = hub
+        self._names = {}
+
+    def name(self, uuid, name):
+        self._names[uuid] = name
+
+    def tell(self, line):
+        for uuid, name in self._names.items():
+            line = line.replace(uuid, name)
+        self.lines.append(f"{self._hub.now - DAWN:8.1f}  {line}")
+
+    def emit(self, record):
+        transition = getattr(record, "transition", None)
+        if transition:
+            self.tell(f"    {record.getMessage()}")
+
+    def listen(self):
+        """Take in the transitions that the engine logs."""
+        logger = logging.getLogger("evacuator.engine.record")
+        logger.setLevel(logging.INFO)
+        logger.addHandler(self)
+
+    def close(self):
+        logging.getLogger("evacuator.engine.record").removeHandler(self)
+        super().close()
+
+    def __str__(self):
+        return "\n".join(self.lines) + "\n"

@@ -1,0 +1,380 @@
+"""A cloud: an API, a compute manager and a simulated hypervisor per host, a database and a broker, on one clock."""
+
+import json
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, partial
+from itertools import count
+from pathlib import Path
+
+from oslo_db.exception import DBError
+from sqlalchemy import select
+
+from evacuator.compute.host import Host
+from evacuator.compute.manager import ComputeManager
+from evacuator.compute.service import ComputeService, Intervals
+from evacuator.context import RequestContext
+from evacuator.db import schema, services
+from evacuator.db.models import ComputeNode, Instance, Migration
+from evacuator.db.session import Database, open_database
+from evacuator.engine.accept import EvacuationOrder, accept_evacuation
+from evacuator.engine.create import NewInstances, create_instances
+from evacuator.engine.delete import delete_instance
+from evacuator.engine.engine import Engine, Rules
+from evacuator.engine.power import reboot_instance, start_instance, stop_instance
+from evacuator.engine.reset import reset_state
+from evacuator.engine.service import ServiceChange, change_service
+from evacuator.errors import EvacuatorError
+from evacuator.evacuation.states import VmState
+from evacuator.evacuation.transitions import UNFINISHED
+from evacuator.versions import SERVICE_VERSION
+from evacuator.virt.simulated import FOLDER, Mains, SimulatedDriver, SimulatedSettings
+from tests.world.boundaries import Bus, Casts, DatabaseFaults, DriverFaults, WatchedDatabase, WatchedDriver, Workers
+from tests.world.clockwork import Hub, Locks, Process
+from tests.world.story import Story
+from tests.world.watch import Broken, Watch
+
+#: Often enough for every kind of periodic work to run within a story, seldom enough for a test to be fast.
+INTERVALS = Intervals(report=10, sweep=10, orphans=30, clean=30, power_sync=60)
+
+#: When everything was healed, a world comes to rest within this.
+SETTLING = 900.0
+
+#: Where files cost nothing, if there is such a place.
+MEMORY = Path("/dev/shm")
+
+
+@cache
+def empty_database():
+    """Make the schema once; every world begins with a copy."""
+    folder = tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
+    path = Path(folder.name) / "empty.sqlite"
+    database = open_database(f"sqlite:///{path}")
+    schema.upgrade(database)
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    database.close()
+    return folder, path
+
+
+@dataclass
+class Strike:
+    """What befalls a process when it comes to a boundary for the ``nth`` time from now."""
+
+    process: str
+    when: str
+    what: str
+    action: str
+    nth: int = 1
+
+
+class World:
+    """``commands`` names what can be done to it in words."""
+
+    def __init__(self, folder, hosts=("a", "b", "c"), *, choose=lambda tasks: 0, url=None, **settings):
+        self.folder = folder
+        self.hypervisors = folder / FOLDER
+        self.rules = Rules()
+        self.hub = Hub(choose)
+        self.story = Story(self.hub)
+        self.story.listen()
+        self.database = self._open(url)
+        self.database_faults = DatabaseFaults()
+        self.driver_faults = {host: DriverFaults() for host in hosts}
+        self.hosts = tuple(hosts)
+        self.settings = SimulatedSettings(**settings)
+        self.versions = dict.fromkeys(hosts, SERVICE_VERSION)
+        self.cut_off = set()
+        self.instances = {}
+        self.outcomes = []
+        self.strikes = []
+        self.crossings = []
+        self.deleted = set()
+        self._requests = count(1)
+        self._starts = count(1)
+        self.broker = Process(self.hub, "broker")
+        self.bus = Bus(self.hub, self.broker)
+        self.watch = Watch(self)
+        self.hub.watchers += [self._note, self.watch.crossed, self._strike]
+        self.api = None
+        self.computes = {}
+        self.api_restart()
+        for host in hosts:
+            self.compute_restart(host)
+        self.hub.run()
+
+    def _open(self, url):
+        if url is None:
+            path = self.folder / "evacuator.sqlite"
+            shutil.copy(empty_database()[1], path)
+            url = f"sqlite:///{path}"
+        engine = open_database(url, self.utc).engine
+        return Database(engine, retry_interval=0.0001)
+
+    def close(self):
+        for process in list(self.hub.processes):
+            process.die()
+        self.database.close()
+        self.story.close()
+
+    # -- time
+
+    def time(self):
+        return self.hub.now
+
+    def utc(self):
+        return datetime.fromtimestamp(self.hub.now, UTC).replace(tzinfo=None)
+
+    def delay(self, seconds):
+        self.hub.pass_time(seconds)
+
+    # -- what there is
+
+    def name_of(self, uuid):
+        return next((name for name, known in self.instances.items() if known == uuid), uuid)
+
+    def order_of(self, uuid):
+        known = list(self.instances.values())
+        return known.index(uuid) if uuid in known else len(known)
+
+    def running(self):
+        """Return (host, uuid) of every guest that runs, read from the hypervisors' files."""
+        found = []
+        for host in self.hosts:
+            folder = self.hypervisors / host
+            if (folder / "mains").exists() and "off" in (folder / "mains").read_text():
+                continue
+            guests = {path.stem: json.loads(path.read_text()) for path in sorted((folder / "guests").glob("*.json"))}
+            found += [(host, uuid) for uuid, guest in guests.items() if guest["power_state"] == "running"]
+        return found
+
+    def has_disk(self, uuid):
+        places = [self.folder / "disks", *(self.hypervisors / host / "disks" for host in self.hosts)]
+        return any((place / uuid).exists() for place in places)
+
+    def is_being_deleted(self, uuid):
+        return uuid in self.deleted
+
+    def instance(self, name):
+        """Return the row of an instance."""
+        return self.database.read(
+            lambda session: session.scalars(select(Instance).where(Instance.uuid == self.instances[name])).one()
+        )
+
+    def records(self):
+        return self.database.read(lambda session: session.scalars(select(Migration).order_by(Migration.id)).all())
+
+    def heard(self, host):
+        return self.database.read(lambda session: services.of_host(session, host, self.rules.service_down_time))
+
+    def node(self, host):
+        return self.database.read(
+            lambda session: session.scalars(select(ComputeNode).where(ComputeNode.host == host)).one()
+        )
+
+    # -- processes
+
+    def _note(self, process, when, what):
+        self.crossings.append((process.name, when, what))
+
+    def strike(self, process, when, what, action, nth=1):
+        """Have ``process`` crash or freeze when it comes to a boundary."""
+        self.strikes.append(Strike(process, when, what, action, nth))
+
+    def _strike(self, process, when, what):
+        for strike in self.strikes:
+            if (strike.process, strike.when, strike.what) == (process.name, when, what):
+                strike.nth -= 1
+                if strike.nth == 0:
+                    self.strikes.remove(strike)
+                    self.story.tell(f"    {process.name}: {strike.action} {when} {what}")
+                    self._befall(process, strike.action)
+                return
+
+    def _befall(self, process, action):
+        if action == "freeze":
+            process.frozen = True
+        else:
+            self.crash(process)
+
+    def crash(self, process):
+        process.die()
+        for host, compute in self.computes.items():
+            if compute is process:
+                self.computes[host] = None
+        if self.api is process:
+            self.api = None
+
+    def api_restart(self):
+        if self.api is None:
+            self.api = Process(self.hub, "api")
+            self.api.engine = self._engine(self.api, lambda: True)
+
+    def _engine(self, process, reachable):
+        database = WatchedDatabase(process, self.database, self.database_faults, reachable)
+        return Engine(database, Casts(process, self.bus, reachable), self.rules)
+
+    def compute_restart(self, host):
+        if self.computes.get(host) is not None:
+            self.crash(self.computes[host])
+        self.computes[host] = process = Process(self.hub, host)
+        driver = SimulatedDriver(host, self.hypervisors, self.settings, self.time, process.sleep)
+        manager = self._manager(process, WatchedDriver(process, driver, self.driver_faults[host], self.order_of))
+        listen = lambda: self.bus.listen(host, manager, lambda: host not in self.cut_off)  # noqa: E731
+        service = ComputeService(manager, manager.workers, INTERVALS, listen, process.every)
+        process.manager = manager
+        process.spawn("start", service.start)
+
+    def _manager(self, process, driver):
+        reachable = lambda: process.name not in self.cut_off  # noqa: E731
+        seat = Host(
+            process.name,
+            self._engine(process, reachable),
+            driver,
+            self.time,
+            version=self.versions[process.name],
+            context=RequestContext(user_id="nova-compute", project_id="service", request_id=f"req-{process.name}"),
+            locks=Locks(process),
+        )
+        workers = Workers(process)
+        manager = ComputeManager(seat, workers, f"{process.name}-{next(self._starts)}")
+        manager.workers = workers
+        return manager
+
+    # -- hosts
+
+    def power_off(self, host):
+        """Cut the mains: guests and manager die, nothing starts. This is what "fence" means."""
+        if self.computes[host] is not None:
+            self.crash(self.computes[host])
+        Mains(self.hypervisors, host).switch_off(self.time)
+
+    def power_on(self, host):
+        Mains(self.hypervisors, host).switch_on(self.time)
+        if self.computes[host] is None:
+            self.compute_restart(host)
+
+    # -- requests
+
+    def request(self, what, verb):
+        """Have the API carry out ``verb`` (engine, context); how it ended is noted when it has."""
+        context = RequestContext(
+            user_id="operator",
+            project_id="admin",
+            is_admin=True,
+            request_id=f"req-{next(self._requests)}",
+            overwrite=False,
+        )
+
+        def ask():
+            try:
+                answer = verb(self.api.engine, context)
+            except EvacuatorError as refusal:
+                self._note_outcome(what, f"refused: {type(refusal).__name__}")
+            except DBError as failure:
+                self._note_outcome(what, f"failed: {type(failure).__name__}")
+            else:
+                self._note_outcome(what, "accepted")
+                return answer
+
+        if self.api is None:
+            self._note_outcome(what, "nobody answers")
+            return context.request_id
+        self.api.spawn(what, ask)
+        return context.request_id
+
+    def _note_outcome(self, what, outcome):
+        self.outcomes.append((what, outcome))
+        self.story.tell(f"    {what}: {outcome}")
+
+    def create(self, name, host):
+        def verb(engine, context):
+            wanted = NewInstances(name=name, flavor_id="1", requested_host=host)
+            (made,) = create_instances(engine, context, wanted)
+            self.instances[name] = made.uuid
+            self.story.name(made.uuid, name)
+
+        self.request(f"create {name}", verb)
+
+    def evacuate(self, name, *, stops=False, host=None):
+        order = EvacuationOrder(self.instances[name], stops_at_destination=stops, requested_host=host)
+        return self.request(f"evacuate {name}", lambda engine, context: accept_evacuation(engine, context, order))
+
+    def start(self, name):
+        self._order("start", start_instance, name)
+
+    def stop(self, name):
+        self._order("stop", stop_instance, name)
+
+    def reboot(self, name):
+        self._order("reboot", partial(reboot_instance, hard=True), name)
+
+    def delete(self, name):
+        self.deleted.add(self.instances[name])
+        self._order("delete", delete_instance, name)
+
+    def _order(self, what, verb, name):
+        uuid = self.instances[name]
+        self.request(f"{what} {name}", lambda *asked: verb(*asked, uuid, None, override_lock=True))
+
+    def reset(self, name, state=VmState.ERROR):
+        self.request(f"reset {name}", lambda *asked: reset_state(*asked, self.instances[name], state))
+
+    def force_down(self, host, *, down):
+        def verb(engine, context):
+            change_service(engine, self.heard(host).service.id, ServiceChange(forced_down=down))
+
+        self.request(f"force-{'down' if down else 'up'} {host}", verb)
+
+    # -- the end
+
+    def heal(self):
+        """End every fault. What was declared dead stays forced down until it has cleaned."""
+        self.strikes.clear()
+        self.database_faults.coming.clear()
+        self.database_faults.away = False
+        self.bus.away = False
+        self.cut_off.clear()
+        for host in self.hosts:
+            self.driver_faults[host].clear()
+            if self.computes[host] is not None:
+                self.computes[host].frozen = False
+            self.power_on(host)
+        self.api_restart()
+
+    def settle(self):
+        """Heal everything, wait for rest, and check that all that was promised has come to be."""
+        self.heal()
+        self.hub.pass_time(SETTLING, until=self._at_rest)
+        for host in self.hosts:
+            if self.heard(host).service.forced_down:
+                self.force_down(host, down=False)
+        # A power state that changed by itself is noticed, and a stray guest removed, within their intervals.
+        self.hub.pass_time(150.0)
+        self.watch.look()
+        self.watch.judge(settled=True)
+        silent = [host for host in self.hosts if not self.heard(host).up]
+        if silent:
+            raise Broken(f"I3: not up again: {silent}")
+
+    def _at_rest(self):
+        def look(session):
+            waits = select(Instance.id).where(Instance.deleted.is_(False) & Instance.task_state.is_not(None)).limit(1)
+            owed = select(Migration.id).where(Migration.status.in_(UNFINISHED | {"done"})).limit(1)
+            return session.scalar(waits) is None and session.scalar(owed) is None
+
+        return self.database.read(look) and all(self.computes[host].manager.up for host in self.hosts)
+
+
+@contextmanager
+def a_world(hosts=("a", "b", "c"), **options):
+    """Make a world in a folder that costs nothing, and clear both away."""
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        world = World(Path(folder), hosts, **options)
+        try:
+            yield world
+        finally:
+            world.close()
