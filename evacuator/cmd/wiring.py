@@ -102,8 +102,20 @@ def simulated_driver(conf: cfg.ConfigOpts, host: str, state_dir: Path | None) ->
     return SimulatedDriver(host, state_dir / FOLDER, SimulatedSettings.from_conf(conf))
 
 
+def libvirt_driver(conf: cfg.ConfigOpts, host: str, _state_dir: Path | None) -> Driver:
+    """Make the driver of a host that libvirt manages."""
+    try:
+        from evacuator.virt.libvirt.driver import LibvirtDriver, LibvirtSettings  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise NotConfigured(
+            reason=f"The libvirt driver needs libvirt's Python bindings ({error}): pip install "
+            "'evacuator[libvirt]', or the package python3-libvirt."
+        ) from error
+    return LibvirtDriver(host, LibvirtSettings.from_conf(conf, host))
+
+
 #: The drivers that ``[compute] driver`` may name.
-DRIVERS: dict[str, DriverMaker] = {"simulated": simulated_driver}
+DRIVERS: dict[str, DriverMaker] = {"simulated": simulated_driver, "libvirt": libvirt_driver}
 
 
 def driver_of(conf: cfg.ConfigOpts, host: str, state_dir: Path | None) -> Driver:

@@ -1,0 +1,127 @@
+"""``[libvirt]``: hypervisors that libvirt drives; and ``[host:NAME]``, where one process manages several of them."""
+
+from oslo_config import cfg
+
+GROUP = cfg.OptGroup(
+    "libvirt",
+    title="Hypervisors driven through libvirt",
+    help="Only with [compute] driver = libvirt. In all-in-one, which manages several hosts, a section [host:NAME] "
+    "overrides connection_uri, storage_id, host_ip, graphics_listen, emulator and cpu_mode for one host.",
+)
+
+OPTS = [
+    cfg.StrOpt(
+        "connection_uri",
+        default="qemu:///system",
+        help="Where libvirt is: qemu:///system on this machine, qemu+ssh://USER@HOST/system?no_tty=1 or "
+        "qemu+tls://HOST/system on another.",
+    ),
+    cfg.StrOpt(
+        "instances_path",
+        default="/var/lib/evacuator/instances",
+        help="Where the disks of new instances are made: the same path on every host, on storage that they share. "
+        "Making and deleting disks needs it on the machine that this process runs on, evacuating does not.",
+    ),
+    cfg.StrOpt(
+        "images_path",
+        default="/var/lib/evacuator/images",
+        help="Where images are, as ID.qcow2, ID.raw or ID.img (raw). Unless disks are copies, every host needs it.",
+    ),
+    cfg.StrOpt(
+        "disk_from_image",
+        default="overlay",
+        choices=[
+            ("overlay", "the disk holds what differs from the image, which has to stay as it is"),
+            ("copy", "the disk holds everything"),
+        ],
+        help="How the disk of a new instance is made from its image.",
+    ),
+    cfg.StrOpt(
+        "disk_mode",
+        default="0640",
+        help="The permissions of a new disk, in octal. libvirt gives a disk to the user that QEMU runs as; where it "
+        "cannot (session mode, storage that does not let root do so) that user has to have access already.",
+    ),
+    cfg.StrOpt(
+        "template",
+        help="A file with the domain XML that new instances are made from. $uuid, $name, $vcpus, $memory_mb, $disk_gb, "
+        "$project_id, $virt_type and $disk (the path of its disk) stand for what they say; $$ is a dollar sign. If not "
+        "set: a small guest with a virtio disk and a network card on libvirt's default network.",
+    ),
+    cfg.StrOpt(
+        "virt_type",
+        default="kvm",
+        choices=[("kvm", "with hardware virtualisation"), ("qemu", "without")],
+        help="What $virt_type in the template stands for.",
+    ),
+    cfg.StrOpt(
+        "storage_id",
+        help="Names the storage that instances_path is on. Hosts with the same one share it. If not set: what the file "
+        ".evacuator-storage in instances_path says, which is made when it is missing.",
+    ),
+    cfg.IntOpt(
+        "local_gb",
+        min=1,
+        help="Disk space, in GiB. If not set: that of the file system of instances_path.",
+    ),
+    cfg.StrOpt("host_ip", help="The host's address, for display. If not set: that of the name that libvirt gives."),
+    cfg.FloatOpt("cpu_allocation_ratio", default=4.0, min=0.1, help="Virtual CPUs for each CPU of a host."),
+    cfg.FloatOpt("ram_allocation_ratio", default=1.0, min=0.1, help="Guests' memory for each byte of a host's."),
+    cfg.IntOpt("reserved_memory_mb", default=512, min=0, help="Memory of each host that guests do not get, in MiB."),
+    cfg.FloatOpt(
+        "call_timeout",
+        default=10.0,
+        min=0.1,
+        help="Seconds after which a hypervisor that was asked something counts as silent. Connecting is part of it.",
+    ),
+    cfg.FloatOpt(
+        "effect_timeout",
+        default=60.0,
+        min=0.1,
+        help="The same for what changes something: defining, starting and killing a guest, making a disk.",
+    ),
+    cfg.FloatOpt(
+        "shutdown_timeout",
+        default=60.0,
+        min=0,
+        help="Seconds that a guest has to shut down by itself before it is switched off.",
+    ),
+    cfg.IntOpt(
+        "keepalive_interval",
+        default=5,
+        min=1,
+        help="Seconds of silence after which libvirt is asked whether it is there; the third question without an "
+        "answer closes the connection.",
+    ),
+    cfg.StrOpt(
+        "graphics_listen",
+        help="The address on which the console of an adopted guest listens here, instead of the one that it had on its "
+        "own host. If not set: as it was.",
+    ),
+    cfg.StrOpt("emulator", help="The path of QEMU here, for adopted guests. If not set: as it was."),
+    cfg.StrOpt(
+        "cpu_mode",
+        choices=[
+            ("host-passthrough", "the CPU of this host"),
+            ("host-model", "the nearest model that libvirt knows"),
+            ("maximum", "whatever QEMU can do here"),
+        ],
+        help="The CPU that adopted guests get here. If not set: as it was.",
+    ),
+]
+
+#: What a section ``[host:NAME]`` may say of one host.
+HOST_OPTIONS = ("connection_uri", "storage_id", "host_ip", "graphics_listen", "emulator", "cpu_mode")
+
+
+def register(conf: cfg.ConfigOpts) -> None:
+    """Register the options of this module with ``conf``."""
+    conf.register_opts(OPTS, group=GROUP.name)
+
+
+def of_host(conf: cfg.ConfigOpts, host: str, option: str) -> str | None:
+    """Return what is configured for one host: in its own section, else for all of them."""
+    section = f"host:{host}"
+    conf.register_opts([cfg.StrOpt(name) for name in HOST_OPTIONS], group=section)
+    value: str | None = conf[section][option]
+    return value if value is not None else conf.libvirt[option]

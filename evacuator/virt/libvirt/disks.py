@@ -1,0 +1,130 @@
+"""Disks and what they are made of, as files that this process can reach; every wait here is the caller's to bound."""
+
+import contextlib
+import json
+import os
+import subprocess
+import uuid as uuids
+from dataclasses import dataclass
+from pathlib import Path
+
+from evacuator import errors
+from evacuator.virt.driver import Guest
+
+GIB = 1 << 30
+
+#: The file on a storage that gives it its name.
+MARKER = ".evacuator-storage"
+
+#: How an image is stored, by the end of its name; never by its content, which whoever made it controls.
+IMAGE_FORMATS = {".qcow2": "qcow2", ".raw": "raw", ".img": "raw"}
+
+
+@dataclass(frozen=True)
+class DiskFolder:
+    """Where the disks of new instances are, and the images they are made from."""
+
+    host: str
+    instances: Path
+    images: Path
+    copies: bool
+    mode: int
+    patience: float
+
+    def path_of(self, uuid: str) -> Path:
+        """Return where the disk of a new instance is."""
+        return self.instances / f"{uuid}.qcow2"
+
+    def make(self, guest: Guest) -> None:
+        """Make a disk under a name of its own and link it into its place; one that is there already is kept.
+
+        :raises DriverError: it could not be made.
+        """
+        place = self.path_of(guest.uuid)
+        made = self.instances / f".{guest.uuid}.{self.host}.{uuids.uuid4().hex[:8]}"
+        try:
+            if place.exists():
+                return
+            for left in self.instances.glob(f".{guest.uuid}.{self.host}.*"):
+                left.unlink(missing_ok=True)  # by an attempt that died; only one is under way here at a time
+            self._fill(made, guest)
+            made.chmod(self.mode)
+            with contextlib.suppress(FileExistsError):
+                place.hardlink_to(made)
+        except OSError as error:
+            raise errors.DriverError(
+                reason=f"The disk of instance {guest.uuid} could not be made in {self.instances}: {error}."
+            ) from error
+        finally:
+            with contextlib.suppress(OSError):
+                made.unlink(missing_ok=True)
+
+    def delete(self, paths: list[str]) -> list[str]:
+        """Delete those of ``paths`` that are ours, being in our folder; return the others.
+
+        :raises DriverError: one could not be deleted.
+        """
+        ours = [Path(path) for path in paths if Path(path).parent == self.instances]
+        for path in ours:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise errors.DriverError(reason=f"The disk {path} could not be deleted: {error}.") from error
+        return [path for path in paths if Path(path) not in ours]
+
+    def storage_id(self) -> str:
+        """Return the name of the storage, and give it one where it has none."""
+        marker = self.instances / MARKER
+        if not marker.exists():
+            made = self.instances / f"{MARKER}.{self.host}.{uuids.uuid4().hex[:8]}"
+            try:
+                made.write_text(f"{uuids.uuid4()}\n")
+                with contextlib.suppress(FileExistsError):
+                    marker.hardlink_to(made)
+            finally:
+                made.unlink(missing_ok=True)
+        return marker.read_text().strip()
+
+    def size_gb(self) -> int:
+        """Return the size of the file system, in GiB."""
+        found = os.statvfs(self.instances)
+        return max(1, found.f_frsize * found.f_blocks // GIB)
+
+    def _fill(self, disk: Path, guest: Guest) -> None:
+        size = max(guest.disk_gb * GIB, 1 << 20)
+        if guest.image_ref is None:
+            self._qemu_img("create", "-q", "-f", "qcow2", str(disk), str(size))
+            return
+        image, kind = self._image(guest.image_ref)
+        size = max(size, self._virtual_size(image, kind))
+        if self.copies:
+            self._qemu_img("convert", "-f", kind, "-O", "qcow2", str(image), str(disk))
+            self._qemu_img("resize", "-q", "-f", "qcow2", str(disk), str(size))
+        else:
+            self._qemu_img("create", "-q", "-f", "qcow2", "-F", kind, "-b", str(image), str(disk), str(size))
+
+    def _image(self, image_ref: str) -> tuple[Path, str]:
+        for ending, kind in IMAGE_FORMATS.items():
+            path = self.images / f"{image_ref}{ending}"
+            if path.parent == self.images and path.is_file():
+                return path, kind
+        endings = ", ".join(IMAGE_FORMATS)
+        raise errors.DriverError(
+            reason=f"There is no image {image_ref} in {self.images} (a file of that name, ending in {endings})."
+        )
+
+    def _virtual_size(self, image: Path, kind: str) -> int:
+        return int(json.loads(self._qemu_img("info", "-U", "-f", kind, "--output=json", str(image)))["virtual-size"])
+
+    def _qemu_img(self, *arguments: str) -> str:
+        command = ["qemu-img", *arguments]
+        try:
+            done = subprocess.run(  # noqa: S603 - no shell; the paths are ours
+                command, capture_output=True, text=True, check=False, timeout=self.patience, stdin=subprocess.DEVNULL
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise errors.DriverError(reason=f"qemu-img could not be run: {error}.") from error
+        if done.returncode != 0:
+            said = " ".join(done.stderr.split())
+            raise errors.DriverError(reason=f"qemu-img {arguments[0]} failed: {said or done.returncode}.")
+        return done.stdout

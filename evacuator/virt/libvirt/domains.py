@@ -1,0 +1,165 @@
+"""Questions to libvirt about its domains, asked in the thread of a call."""
+
+import logging
+import socket
+from typing import Any
+
+import libvirt
+
+from evacuator.evacuation.states import PowerState
+from evacuator.virt.driver import KnownGuest
+from evacuator.virt.libvirt import definition, refusals
+from evacuator.virt.libvirt.connection import Connection
+
+LOG = logging.getLogger(__name__)
+
+#: libvirt's states. A guest that sleeps, or crashed and was kept, still has its QEMU: it could go on.
+_POWER_STATES = {
+    libvirt.VIR_DOMAIN_NOSTATE: PowerState.NOSTATE,
+    libvirt.VIR_DOMAIN_RUNNING: PowerState.RUNNING,
+    libvirt.VIR_DOMAIN_BLOCKED: PowerState.RUNNING,
+    libvirt.VIR_DOMAIN_PAUSED: PowerState.PAUSED,
+    libvirt.VIR_DOMAIN_SHUTDOWN: PowerState.RUNNING,
+    libvirt.VIR_DOMAIN_SHUTOFF: PowerState.SHUTDOWN,
+    libvirt.VIR_DOMAIN_CRASHED: PowerState.PAUSED,
+    libvirt.VIR_DOMAIN_PMSUSPENDED: PowerState.PAUSED,
+}
+
+_METADATA = libvirt.VIR_DOMAIN_METADATA_ELEMENT
+
+
+def node_facts(conn: Any) -> dict[str, Any]:
+    """Return what a host is and has."""
+    model, memory_mb, cpus, _mhz, _nodes, sockets, cores, threads = conn.getInfo()
+    hostname = conn.getHostname()
+    return {
+        "hostname": hostname,
+        "type": conn.getType(),
+        "version": conn.getVersion(),
+        "address": _address(hostname),
+        "memory_mb": memory_mb,
+        "cpus": cpus,
+        "cpu_info": {
+            "arch": model,
+            **_cpu(conn.getCapabilities()),
+            "topology": {"sockets": sockets, "cores": cores, "threads": threads},
+        },
+    }
+
+
+def _cpu(capabilities: str) -> dict[str, object]:
+    host = definition.parse(capabilities, "A host's description").getElementsByTagName("host")[0]
+    cpus = host.getElementsByTagName("cpu")
+    if not cpus:
+        return {"vendor": "", "model": "", "features": []}
+    return {
+        "vendor": definition.text_of(cpus[0], "vendor"),
+        "model": definition.text_of(cpus[0], "model"),
+        "features": [feature.getAttribute("name") for feature in cpus[0].getElementsByTagName("feature")],
+    }
+
+
+def _address(hostname: str) -> str:
+    try:
+        return socket.gethostbyname(hostname)
+    except OSError:
+        return "127.0.0.1"
+
+
+def lookup(conn: Any, uuid: str) -> Any:
+    """Return a domain, or None."""
+    try:
+        return conn.lookupByUUIDString(uuid)
+    except libvirt.libvirtError as error:
+        if refusals.code_of(error) == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise
+
+
+def known(domain: Any, state: int | None) -> KnownGuest | None:
+    """Return what a caller sees of a domain; None when it has just gone."""
+    try:
+        found = domain.state()[0] if state is None else state
+        if found == libvirt.VIR_DOMAIN_CRASHED and not domain.isActive():
+            return KnownGuest(domain.UUIDString(), PowerState.CRASHED, is_marked(domain))
+        return KnownGuest(domain.UUIDString(), _POWER_STATES.get(found, PowerState.NOSTATE), is_marked(domain))
+    except libvirt.libvirtError as error:
+        if refusals.code_of(error) == libvirt.VIR_ERR_NO_DOMAIN:
+            return None
+        raise
+
+
+def is_marked(domain: Any) -> bool:
+    """Whether we made or adopted it."""
+    try:
+        domain.metadata(_METADATA, definition.NAMESPACE, 0)
+    except libvirt.libvirtError as error:
+        if refusals.code_of(error) == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
+            return False
+        raise
+    return True
+
+
+def take_autostart_away(conn: Any, host: str) -> None:
+    """Have no guest of ours started by the host itself."""
+    for domain in conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART):
+        try:
+            if is_marked(domain):
+                LOG.warning("%s: somebody set autostart on guest %s; it is taken away", host, domain.UUIDString())
+                domain.setAutostart(0)
+        except libvirt.libvirtError as error:
+            if refusals.code_of(error) != libvirt.VIR_ERR_NO_DOMAIN:
+                raise
+
+
+def runs(conn: Any, uuid: str) -> bool:
+    """Whether a guest runs, or could go on."""
+    domain = lookup(conn, uuid)
+    try:
+        return domain is not None and bool(domain.isActive())
+    except libvirt.libvirtError as error:
+        if refusals.code_of(error) == libvirt.VIR_ERR_NO_DOMAIN:
+            return False
+        raise
+
+
+def ask_to_shut_down(conn: Any, uuid: str) -> bool:
+    """Press the power button; False when there is nobody to feel it."""
+    domain = lookup(conn, uuid)
+    if domain is None or domain.state()[0] not in (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED):
+        return False
+    try:
+        domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
+    except libvirt.libvirtError as error:
+        if Connection.is_about_connection(error):
+            raise
+        LOG.info("%s cannot be asked to shut down: %s", uuid, error)
+        return False
+    return True
+
+
+def create(domain: Any) -> None:
+    """Start a guest that does not run."""
+    try:
+        domain.create()
+    except libvirt.libvirtError as error:
+        if domain.isActive():
+            return  # somebody else was quicker
+        if not refusals.gave_no_reason(error):
+            raise
+        # Once more, for the reason.
+        domain.create()
+
+
+def missing_disk(domain: Any) -> str | None:
+    """Return the path of a disk that is not on the daemon's host, or cannot be opened there."""
+    for disk in definition.disks_of(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)):
+        if disk.path is None or disk.optional:
+            continue
+        try:
+            domain.blockInfo(disk.path)
+        except libvirt.libvirtError as error:
+            if Connection.is_about_connection(error):
+                raise
+            return f"{disk.path}: {error}"
+    return None

@@ -1,0 +1,441 @@
+"""The driver contract, kept with libvirt.
+
+What is asked of libvirt on a dead host's behalf is little: an evacuation to SHUTOFF is one ``defineXML`` and a look at
+the disks. A guest is started in one place only.
+"""
+
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import libvirt
+from oslo_config import cfg
+
+from evacuator import errors
+from evacuator.conf.libvirt import of_host
+from evacuator.evacuation.states import PowerState
+from evacuator.virt.driver import DiskSource, Guest, HypervisorFacts, KnownGuest
+from evacuator.virt.libvirt import definition, domains, refusals
+from evacuator.virt.libvirt.connection import Connection, Listener, Session, Timing
+from evacuator.virt.libvirt.definition import Disk, DomainTemplate, HostChanges, Mark
+from evacuator.virt.libvirt.disks import DiskFolder
+from evacuator.virt.libvirt.lanes import AllHang, Lanes, TimedOut
+
+LOG = logging.getLogger(__name__)
+
+#: What an event says of the power state; others say nothing of it.
+_EVENT_STATES = {
+    libvirt.VIR_DOMAIN_EVENT_STARTED: PowerState.RUNNING,
+    libvirt.VIR_DOMAIN_EVENT_RESUMED: PowerState.RUNNING,
+    libvirt.VIR_DOMAIN_EVENT_SUSPENDED: PowerState.PAUSED,
+    libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED: PowerState.PAUSED,
+    libvirt.VIR_DOMAIN_EVENT_STOPPED: PowerState.SHUTDOWN,
+    libvirt.VIR_DOMAIN_EVENT_CRASHED: PowerState.CRASHED,
+}
+
+#: What keeps libvirt from forgetting a guest. Managed memory of a guest that goes on elsewhere must not come back.
+_FORGET = (
+    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+    | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+)
+#: Firmware variables and TPM state are disks in all but name: they go with the disks, or stay with them.
+_KEEP_FILES = libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM
+_DELETE_FILES = libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+
+_POLL_SECONDS = 0.25
+_MIB_IN_KIB = 1024
+
+
+@dataclass(frozen=True)
+class LibvirtSettings:
+    """How a host is reached, and what is different on it."""
+
+    uri: str
+    template: DomainTemplate
+    folder: DiskFolder
+    timing: Timing
+    shutdown_timeout: float = 60.0
+    storage_id: str | None = None
+    local_gb: int | None = None
+    host_ip: str | None = None
+    cpu_allocation_ratio: float = 4.0
+    ram_allocation_ratio: float = 1.0
+    reserved_memory_mb: int = 512
+    changes: HostChanges = field(default_factory=HostChanges)
+
+    @classmethod
+    def from_conf(cls, conf: cfg.ConfigOpts, host: str) -> Self:
+        """Read the group ``[libvirt]`` and the host's own, ``[host:NAME]``.
+
+        :raises NotConfigured: a value cannot be used.
+        """
+        group = conf.libvirt
+        uri = of_host(conf, host, "connection_uri")
+        if not uri:
+            raise errors.NotConfigured(reason=f"[host:{host}] connection_uri is empty.")
+        return cls(
+            uri=uri,
+            template=_template(group.template, group.virt_type),
+            folder=DiskFolder(
+                host=host,
+                instances=Path(group.instances_path),
+                images=Path(group.images_path),
+                copies=group.disk_from_image == "copy",
+                mode=_mode(group.disk_mode),
+                patience=group.effect_timeout,
+            ),
+            timing=Timing(call=group.call_timeout, effect=group.effect_timeout, keepalive=group.keepalive_interval),
+            shutdown_timeout=group.shutdown_timeout,
+            storage_id=of_host(conf, host, "storage_id"),
+            local_gb=group.local_gb,
+            host_ip=of_host(conf, host, "host_ip"),
+            cpu_allocation_ratio=group.cpu_allocation_ratio,
+            ram_allocation_ratio=group.ram_allocation_ratio,
+            reserved_memory_mb=group.reserved_memory_mb,
+            changes=HostChanges(
+                graphics_listen=of_host(conf, host, "graphics_listen"),
+                emulator=of_host(conf, host, "emulator"),
+                cpu_mode=of_host(conf, host, "cpu_mode"),
+            ),
+        )
+
+
+def _template(path: str | None, virt_type: str) -> DomainTemplate:
+    file = Path(path) if path else Path(__file__).with_name("template.xml")
+    try:
+        return DomainTemplate(file.read_text(), virt_type, str(file))
+    except OSError as error:
+        raise errors.NotConfigured(reason=f"[libvirt] template cannot be read: {error}.") from error
+
+
+def _mode(text: str) -> int:
+    try:
+        return int(text, 8)
+    except ValueError as error:
+        raise errors.NotConfigured(reason=f"[libvirt] disk_mode = {text} is not an octal number.") from error
+
+
+class _Hypervisors:
+    """Which host of this process drives which hypervisor: one driven as two hosts would be evacuated onto itself."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._hosts: dict[str, str] = {}
+
+    def claim(self, uri: str, host: str) -> None:
+        with self._guard:
+            other = self._hosts.setdefault(uri, host)
+        if other != host:
+            raise errors.NotConfigured(
+                reason=f"Hosts {other} and {host} are both at {uri}. Give each its own connection_uri, in sections "
+                f"[host:{other}] and [host:{host}]."
+            )
+
+
+_HYPERVISORS = _Hypervisors()
+
+
+class LibvirtDriver:
+    """Keeps the contract of :class:`~evacuator.virt.driver.Driver` with a libvirt daemon, here or elsewhere.
+
+    :raises NotConfigured: another host of this process has the same hypervisor.
+    """
+
+    def __init__(self, host: str, settings: LibvirtSettings) -> None:
+        _HYPERVISORS.claim(settings.uri, host)
+        self.host = host
+        self._settings = settings
+        self._folder = settings.folder
+        self._connection = Connection(host, settings.uri, settings.timing, Listener(self._happened, self._rebooted))
+        self._files = Lanes(f"{host} files")
+        self._facts: tuple[int, HypervisorFacts] | None = None
+        self._events: queue.SimpleQueue[tuple[str, PowerState] | None] = queue.SimpleQueue()
+        self._watched = False
+        self._reboots: dict[str, threading.Event] = {}
+
+    # -- what is there
+
+    def facts(self) -> HypervisorFacts:
+        """Return what the hypervisor is and has: once for each connection, which then only has to answer."""
+        known = self._facts
+
+        def question(session: Session) -> tuple[int, HypervisorFacts | dict[str, Any]]:
+            if known is not None and known[0] == session.number:
+                session.conn.numOfDomains()
+                return known
+            return session.number, domains.node_facts(session.conn)
+
+        number, found = self._connection.ask(question)
+        if isinstance(found, HypervisorFacts):
+            return found
+        facts = self._complete(found)
+        self._facts = (number, facts)
+        return facts
+
+    def inventory(self) -> Sequence[KnownGuest]:
+        """Return every guest that the daemon knows.
+
+        Where somebody has set autostart on a guest of ours it is taken away again: after a power failure the host would
+        start it by itself, whoever runs it by then.
+        """
+
+        def question(session: Session) -> list[KnownGuest]:
+            domains.take_autostart_away(session.conn, self.host)
+            found = session.conn.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
+            known = [domains.known(domain, statistics.get("state.state")) for domain, statistics in found]
+            return [guest for guest in known if guest is not None]
+
+        return self._connection.ask(question)
+
+    def find(self, uuid: str) -> KnownGuest | None:
+        """Return one guest, or None."""
+
+        def question(session: Session) -> KnownGuest | None:
+            domain = domains.lookup(session.conn, uuid)
+            return domains.known(domain, None) if domain is not None else None
+
+        return self._connection.ask(question)
+
+    # -- effects
+
+    def define(self, guest: Guest, disk: DiskSource, cause: str) -> None:
+        """Make the guest exist: as it was told on its first host if it was adopted, else from the template.
+
+        The disks are looked for where QEMU will look for them, by the daemon: this process may be on another machine.
+        A guest whose disks are not all there is forgotten again.
+        """
+        if disk is DiskSource.NEW and guest.definition is None:
+            self._on_files(lambda: self._folder.make(guest), self._settings.timing.effect)
+        xml = definition.for_this_host(
+            guest.definition or self._settings.template.fill_in(guest, str(self._folder.path_of(guest.uuid))),
+            guest.uuid,
+            self._settings.changes if guest.definition else HostChanges(),
+            Mark(cause),
+        )
+        self._connection.do(lambda session: self._define(session.conn, guest.uuid, xml, cause))
+
+    def power_on(self, uuid: str, cause: str) -> None:
+        """Start the guest, or let it go on if it is paused."""
+        LOG.info("%s: power on %s [%s]", self.host, uuid, cause)
+        self._connection.do(lambda session: self._start(self._require(session.conn, uuid), uuid))
+
+    def power_off(self, uuid: str, cause: str) -> None:
+        """Ask the guest to shut down; switch it off when it does not in time."""
+        LOG.info("%s: power off %s [%s]", self.host, uuid, cause)
+        if self._connection.ask(lambda session: domains.ask_to_shut_down(session.conn, uuid)):
+            deadline = time.monotonic() + self._settings.shutdown_timeout
+            while time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+                found = self.find(uuid)
+                if found is None or not found.running:
+                    return
+        self._connection.do(lambda session: self._kill(session.conn, uuid))
+
+    def reboot(self, uuid: str, cause: str, *, hard: bool) -> None:
+        """Restart the guest.
+
+        A soft reboot stays within the QEMU that runs, so that however long the guest takes over it, nothing is started
+        on the strength of an old proof of ownership.
+        """
+        LOG.info("%s: %s reboot of %s [%s]", self.host, "hard" if hard else "soft", uuid, cause)
+        if not hard and self._reboot_inside(uuid):
+            return
+
+        def effect(session: Session) -> None:
+            domain = self._require(session.conn, uuid)
+            self._kill(session.conn, uuid)
+            self._start(domain, uuid)
+
+        self._connection.do(effect)
+
+    def destroy(self, uuid: str, cause: str, *, disks: bool) -> None:
+        """Stop the guest, delete its disks where ``disks``, and forget it.
+
+        Only disks in our own folder are deleted: those we made. The guest is forgotten last, so that a call which is
+        repeated still finds its disks.
+        """
+
+        def stop(session: Session) -> list[Disk] | None:
+            domain = domains.lookup(session.conn, uuid)
+            if domain is None:
+                return None
+            self._kill(session.conn, uuid)
+            return definition.disks_of(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+
+        LOG.info("%s: destroy %s%s [%s]", self.host, uuid, " with its disks" if disks else "", cause)
+        found = self._connection.do(stop)
+        if found is None:
+            return
+        if disks:
+            paths = [disk.path for disk in found if disk.path is not None and disk.written]
+            left = self._on_files(lambda: self._folder.delete(paths), self._settings.timing.effect)
+            if left:
+                LOG.warning("%s: not ours, so not deleted with %s: %s", self.host, uuid, ", ".join(left))
+        self._connection.do(lambda session: self._forget(session.conn, uuid, disks=disks))
+
+    # -- events
+
+    def watch(self, changed: Callable[[str, PowerState], None]) -> None:
+        """Pass on what libvirt tells of its guests, in a thread of our own."""
+        self._watched = True
+        threading.Thread(target=self._pass_on, args=(changed,), name=f"{self.host} events", daemon=True).start()
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._events.put(None)
+        self._connection.close()
+        self._files.close()
+
+    # -- how
+
+    def _complete(self, node: dict[str, Any]) -> HypervisorFacts:
+        settings, folder = self._settings, self._folder
+
+        def storage() -> tuple[str, int]:
+            return settings.storage_id or folder.storage_id(), settings.local_gb or folder.size_gb()
+
+        try:
+            storage_id, local_gb = self._on_files(storage, settings.timing.call)
+        except OSError as error:
+            reason = (
+                f"{folder.instances} cannot be used: {error}. Mount it where this process runs, or set storage_id and "
+                "local_gb in [libvirt]"
+            )
+            raise errors.HypervisorUnknown(host=self.host, reason=reason) from error
+        memory_mb = int(node["memory_mb"] * settings.ram_allocation_ratio) - settings.reserved_memory_mb
+        return HypervisorFacts(
+            hypervisor_hostname=node["hostname"],
+            hypervisor_type=node["type"],
+            hypervisor_version=node["version"],
+            host_ip=settings.host_ip or node["address"],
+            vcpus=max(1, int(node["cpus"] * settings.cpu_allocation_ratio)),
+            memory_mb=max(1, memory_mb),
+            local_gb=local_gb,
+            storage_id=storage_id,
+            cpu_info=node["cpu_info"],
+        )
+
+    def _define(self, conn: Any, uuid: str, xml: str, cause: str) -> None:
+        domain = domains.lookup(conn, uuid)
+        there = domain is not None and domain.isPersistent()
+        if not there:
+            LOG.info("%s: define %s [%s]", self.host, uuid, cause)
+            with self._explained(uuid):
+                domain = conn.defineXML(xml)
+        if domain.autostart():
+            domain.setAutostart(0)
+        if domain.isActive():
+            return
+        missing = domains.missing_disk(domain)
+        if missing is not None:
+            if not there:
+                domain.undefineFlags(_FORGET | _KEEP_FILES)
+            raise errors.DiskMissing(uuid=uuid, host=self.host, path=missing)
+
+    def _start(self, domain: Any, uuid: str) -> None:
+        """The one place where a guest is started."""
+        state = domain.state()[0]
+        with self._explained(uuid):
+            if state == libvirt.VIR_DOMAIN_PAUSED:
+                domain.resume()
+            elif state == libvirt.VIR_DOMAIN_PMSUSPENDED:
+                domain.pMWakeup()
+            elif not domain.isActive():
+                domains.create(domain)
+
+    def _kill(self, conn: Any, uuid: str) -> None:
+        domain = domains.lookup(conn, uuid)
+        if domain is None or not domain.isActive():
+            return
+        try:
+            domain.destroy()
+        except libvirt.libvirtError as error:
+            # After a restart of the daemon it may say that the guest does not run, although it has just killed it.
+            if Connection.is_about_connection(error):
+                raise
+            if domains.runs(conn, uuid):
+                raise refusals.meaning(error, self.host, uuid) from error
+
+    def _forget(self, conn: Any, uuid: str, *, disks: bool) -> None:
+        domain = domains.lookup(conn, uuid)
+        if domain is None or not domain.isPersistent():
+            return
+        try:
+            domain.undefineFlags(_FORGET | (_DELETE_FILES if disks else _KEEP_FILES))
+        except libvirt.libvirtError as error:
+            if domains.lookup(conn, uuid) is not None:
+                raise refusals.meaning(error, self.host, uuid) from error
+
+    def _reboot_inside(self, uuid: str) -> bool:
+        """Have the guest restart within its QEMU; False when it does not run, and has to be started."""
+        rebooted = self._reboots.setdefault(uuid, threading.Event())
+        try:
+
+            def effect(session: Session) -> bool:
+                domain = self._require(session.conn, uuid)
+                if domain.state()[0] not in (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED):
+                    return False
+                with self._explained(uuid):
+                    domain.reboot(libvirt.VIR_DOMAIN_REBOOT_ACPI_POWER_BTN)
+                return True
+
+            if not self._connection.ask(effect):
+                return False
+            if not rebooted.wait(self._settings.shutdown_timeout):
+                self._connection.do(lambda session: self._reset(session.conn, uuid))
+        finally:
+            self._reboots.pop(uuid, None)
+        return self._connection.ask(lambda session: domains.runs(session.conn, uuid))
+
+    def _reset(self, conn: Any, uuid: str) -> None:
+        domain = domains.lookup(conn, uuid)
+        if domain is not None and domain.isActive():
+            with self._explained(uuid):
+                domain.reset()
+
+    def _require(self, conn: Any, uuid: str) -> Any:
+        domain = domains.lookup(conn, uuid)
+        if domain is None:
+            raise errors.GuestNotFound(host=self.host, uuid=uuid)
+        return domain
+
+    @contextlib.contextmanager
+    def _explained(self, uuid: str) -> Iterator[None]:
+        """Say what a refusal means, unless it is the connection that is at fault."""
+        try:
+            yield
+        except libvirt.libvirtError as error:
+            if Connection.is_about_connection(error):
+                raise
+            raise refusals.meaning(error, self.host, uuid) from error
+
+    def _on_files(self, work: Callable[[], Any], timeout: float) -> Any:
+        try:
+            return self._files.call(work, timeout)
+        except (TimedOut, AllHang):
+            reason = f"{self._folder.instances} does not answer within {timeout:g} seconds"
+            raise errors.HypervisorUnknown(host=self.host, reason=reason) from None
+
+    def _happened(self, uuid: str, event: int, _detail: int) -> None:
+        state = _EVENT_STATES.get(event)
+        if self._watched and state is not None:
+            self._events.put((uuid, state))
+
+    def _rebooted(self, uuid: str) -> None:
+        waiting = self._reboots.get(uuid)
+        if waiting is not None:
+            waiting.set()
+
+    def _pass_on(self, changed: Callable[[str, PowerState], None]) -> None:
+        while (event := self._events.get()) is not None:
+            try:
+                changed(*event)
+            except Exception:
+                LOG.exception("%s: what became of %s could not be recorded", self.host, event[0])
