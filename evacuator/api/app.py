@@ -16,7 +16,10 @@ from evacuator.api.images import BuiltInImages, Images
 from evacuator.api.links import Links
 from evacuator.api.policies import Policy, get_enforcer
 from evacuator.api.resources import (
+    aggregates,
+    availability_zones,
     flavors,
+    hypervisors,
     images,
     instance_actions,
     migrations,
@@ -44,6 +47,16 @@ ROUTES: tuple[tuple[str, MakeResource], ...] = (
     ("/os-migrations", migrations.Migrations),
     ("/os-services", services.Services),
     ("/os-services/{service_id}", services.Service),
+    ("/os-hypervisors", hypervisors.Hypervisors),
+    ("/os-hypervisors/detail", hypervisors.HypervisorsDetail),
+    ("/os-hypervisors/statistics", hypervisors.HypervisorStatistics),
+    ("/os-hypervisors/{hypervisor_id}", hypervisors.Hypervisor),
+    ("/os-hypervisors/{hypervisor_id}/search", hypervisors.HypervisorSearch),
+    ("/os-hypervisors/{hypervisor_id}/servers", hypervisors.HypervisorServers),
+    ("/os-hypervisors/{hypervisor_id}/uptime", hypervisors.HypervisorUptime),
+    ("/os-availability-zone", availability_zones.AvailabilityZones),
+    ("/os-availability-zone/detail", availability_zones.AvailabilityZonesDetail),
+    ("/os-aggregates", aggregates.Aggregates),
     ("/flavors", flavors.Flavors),
     ("/flavors/detail", flavors.FlavorsDetail),
     ("/flavors/{flavor_id}", flavors.Flavor),

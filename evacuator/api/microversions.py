@@ -11,6 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, overload
 from evacuator.api.schemas import (
     evacuate,
     flavors,
+    hypervisors,
     instance_actions,
     lock,
     migrations,
@@ -200,6 +201,43 @@ class Behaviours:
     service_update_schema = choice(
         {"2.1": services.UPDATE_2_1, "2.11": services.UPDATE_2_11, "2.53": services.UPDATE_2_53}
     )
+
+    # -- hypervisors
+
+    hypervisors_query = choice(
+        {
+            "2.1": hypervisors.QUERY_2_1,
+            "2.33": hypervisors.QUERY_2_33,
+            "2.53": hypervisors.QUERY_2_53,
+            "2.75": hypervisors.QUERY_2_75,
+        }
+    )
+    hypervisor_query = choice(
+        {"2.1": hypervisors.SHOW_2_1, "2.53": hypervisors.SHOW_2_53, "2.75": hypervisors.SHOW_2_75}
+    )
+    hypervisor_absent = absent(
+        new={"2.88": ("uptime",)},
+        gone={
+            "2.88": (
+                "vcpus",
+                "memory_mb",
+                "local_gb",
+                "vcpus_used",
+                "memory_mb_used",
+                "local_gb_used",
+                "free_ram_mb",
+                "free_disk_gb",
+                "current_workload",
+                "running_vms",
+                "disk_available_least",
+                "cpu_info",
+            ),
+        },
+    )
+    shows_cpu_as_object = since("2.28")
+    pages_hypervisors = since("2.33")
+    shows_no_servers_as_list = since("2.75")
+    sums_up_hypervisors = until("2.87")
 
     # -- migrations
 

@@ -58,6 +58,7 @@ HYPERVISORS_STATISTICS = "os_compute_api:os-hypervisors:statistics"
 HYPERVISORS_UPTIME = "os_compute_api:os-hypervisors:uptime"
 ZONES_LIST = "os_compute_api:os-availability-zone:list"
 ZONES_DETAIL = "os_compute_api:os-availability-zone:detail"
+AGGREGATES_LIST = "os_compute_api:os-aggregates:index"
 
 #: Rules that others refer to.
 ROLES = (
@@ -158,6 +159,7 @@ RULES = (
         ("GET", "/os-hypervisors/{hypervisor_id}/uptime"),
     ),
     (ZONES_LIST, ANYBODY, "List availability zones.", ("GET", "/os-availability-zone")),
+    (AGGREGATES_LIST, ADMIN, "List host aggregates.", ("GET", "/os-aggregates")),
     (ZONES_DETAIL, ADMIN, "List availability zones with their hosts.", ("GET", "/os-availability-zone/detail")),
 )
 

@@ -50,6 +50,13 @@ class Schema:
     def _lenient(self) -> Validator:
         return Lenient(self.document, format_checker=FORMATS)
 
+    def check_schema(self) -> None:
+        """Say when the schema itself is none.
+
+        :raises SchemaError:
+        """
+        Draft202012Validator.check_schema(self.document)
+
     def check_body(self, body: Any, *, drops_unknown: bool = False) -> None:
         """Refuse a body that does not fit; with ``drops_unknown``, what nobody knows is taken out of it instead.
 

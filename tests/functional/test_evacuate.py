@@ -34,14 +34,10 @@ def test_each_window_takes_all_that_it_knows(outage, version, known):
 @pytest.mark.parametrize(("version", "known"), EDGES)
 def test_each_window_refuses_what_it_does_not_know(outage, version, known):
     for name in VALUES.keys() - known:
-        answer = outage.ask(required(version) | {name: VALUES[name]}, version)
-        assert fault(answer) == (
-            "badRequest",
-            400,
-            "Invalid input for field/attribute evacuate. Value: "
-            f"{required(version) | {name: VALUES[name]}}. "
-            f"Additional properties are not allowed ('{name}' was unexpected)",
-        )
+        given = required(version) | {name: VALUES[name]}
+        complaint = f"Additional properties are not allowed ('{name}' was unexpected)"
+        message = f"Invalid input for field/attribute evacuate. Value: {given}. {complaint}"
+        assert fault(outage.ask(given, version)) == ("badRequest", 400, message)
     assert outage.site.casts.sent == []
 
 

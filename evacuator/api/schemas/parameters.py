@@ -40,6 +40,7 @@ HOSTNAME: Kind = {
 NULL_OR_EMPTY: Kind = {"type": ["object", "null"], "additionalProperties": False}
 
 #: In a query string every parameter may be repeated.
+BOOLEANS: Kind = {"type": "array", "items": BOOLEAN}
 ANY: Kind = {"type": "array", "items": {"type": "string"}}
 TEXT: Kind = {"type": "array", "items": {"type": "string", "maxLength": 255}}
 REGEX: Kind = {"type": "array", "items": {"type": "string", "maxLength": 255, "format": "regex"}}
