@@ -21,45 +21,79 @@ def orders(site: Site) -> Iterator[Finding]:
     """Find power-ons that nobody ordered, that the wrong host made, or that came after a promise of silence."""
     if site.evidence is None:
         return
-    for line in site.evidence.journal:
+    for start in _starts(site.evidence):
+        finding = _judge(site.census, site.evidence, start)
+        if finding is not None:
+            yield finding
+
+
+@dataclass(frozen=True)
+class Start:
+    """A power-on; ``repeated``: the same order had powered on the same guest before."""
+
+    line: JournalLine
+    repeated: bool
+
+
+def _starts(evidence: Evidence) -> Iterator[Start]:
+    seen: set[tuple[str, str, str]] = set()
+    for line in evidence.journal:
         if line.event == POWERED_ON:
-            finding = _judge(site.census, site.evidence, line)
-            if finding is not None:
-                yield finding
+            key = (line.host, line.instance, line.cause)
+            yield Start(line, key in seen)
+            seen.add(key)
 
 
-def _judge(census: Census, evidence: Evidence, line: JournalLine) -> Finding | None:
-    of_migration = _OF_MIGRATION.fullmatch(line.cause)
-    record = census.record.get(int(of_migration["id"])) if of_migration else None
-    if record is not None and record.instance == line.instance:
-        if record.final_state == VmState.STOPPED:
-            why = f"by migration {record.id} itself, which promised to leave it stopped"
-            return _finding(Code.SILENCE_BROKEN, evidence, line, why)
-        if record.destination != line.host:
-            why = f"for migration {record.id}, which gave it to host {record.destination}"
-            return _finding(Code.POWER_ON_NOT_OWNED, evidence, line, why)
-        ordered_at: float | None = record.accepted_at
-    else:
-        ordered_at = census.power_orders.get((line.instance, line.cause))
+def _judge(census: Census, evidence: Evidence, start: Start) -> Finding | None:
+    line = start.line
+    ordered_at = _ordered_at(census, line)
     if ordered_at is None:
         return _finding(Code.POWER_ON_UNORDERED, evidence, line, "which nobody ordered")
-    return _judge_silence(census, evidence, line, ordered_at)
+    record = _record_of(census, line)
+    if record is not None and record.final_state == VmState.STOPPED:
+        why = f"by migration {record.id} itself, which promised to leave it stopped"
+        return _finding(Code.SILENCE_BROKEN, evidence, line, why)
+    if record is not None and record.destination != line.host:
+        why = f"for migration {record.id}, which gave it to host {record.destination}"
+        return _finding(Code.POWER_ON_NOT_OWNED, evidence, line, why)
+    void = _evacuations_between(census, line, ordered_at)
+    return _judge_void(evidence, start, void) if void else None
 
 
-def _judge_silence(census: Census, evidence: Evidence, line: JournalLine, ordered_at: float) -> Finding | None:
-    """Hold a power-on against the evacuations accepted between its order and itself that promise silence."""
-    between = [
-        record
-        for record in census.records_of.get(line.instance, ())
-        if record.final_state == VmState.STOPPED and ordered_at < record.accepted_at <= line.at
-    ]
-    if not between:
-        return None
-    promises = ", ".join(f"migration {record.id}" for record in between)
-    if all(record.source == line.host for record in between):
-        why = f"ordered before {promises} took it from this host, which was declared dead and not fenced"
+def _judge_void(evidence: Evidence, start: Start, void: list[RecordFacts]) -> Finding:
+    """Judge a power-on whose order was made void by evacuations accepted since."""
+    line, since = start.line, ", ".join(f"migration {record.id}" for record in void)
+    if _was_on_its_way(start, void):
+        why = f"ordered before {since} took it from this host, which was declared dead and not fenced"
         return _finding(Code.LATE_ORDER, evidence, line, why)
-    return _finding(Code.SILENCE_BROKEN, evidence, line, f"after {promises} promised to leave it stopped")
+    if any(record.final_state == VmState.STOPPED for record in void):
+        return _finding(Code.SILENCE_BROKEN, evidence, line, f"after {since} promised to leave it stopped")
+    return _finding(Code.POWER_ON_NOT_OWNED, evidence, line, f"by an order that {since} had made void")
+
+
+def _was_on_its_way(start: Start, void: list[RecordFacts]) -> bool:
+    """Tell whether the order may have been on its way inside of its host when that was declared dead.
+
+    One that had been carried out already was not.
+    """
+    return not start.repeated and all(record.source == start.line.host for record in void)
+
+
+def _record_of(census: Census, line: JournalLine) -> RecordFacts | None:
+    of_migration = _OF_MIGRATION.fullmatch(line.cause)
+    record = census.record.get(int(of_migration["id"])) if of_migration else None
+    return record if record and record.instance == line.instance else None
+
+
+def _ordered_at(census: Census, line: JournalLine) -> float | None:
+    record = _record_of(census, line)
+    return record.accepted_at if record else census.power_orders.get((line.instance, line.cause))
+
+
+def _evacuations_between(census: Census, line: JournalLine, ordered_at: float) -> list[RecordFacts]:
+    """Return the evacuations accepted between an order and the power-on that it led to."""
+    records = census.records_of.get(line.instance, ())
+    return [record for record in records if ordered_at < record.accepted_at <= line.at]
 
 
 def _finding(code: Code, evidence: Evidence, line: JournalLine, why: str) -> Finding:
@@ -71,27 +105,36 @@ def _finding(code: Code, evidence: Evidence, line: JournalLine, why: str) -> Fin
 class Run:
     """One run of a copy of an instance; ``end`` is infinite while it lasts."""
 
-    host: str
-    instance: str
-    begin: float
+    start: Start
     end: float
 
+    @property
+    def host(self) -> str:
+        """Where it ran."""
+        return self.start.line.host
 
-def runs(evidence: Evidence) -> list[Run]:
+    @property
+    def begin(self) -> float:
+        """Since when."""
+        return self.start.line.at
+
+
+def _runs(evidence: Evidence) -> list[Run]:
     """Make runs of the lines of the journals.
 
     A journal may name a run that did not come to be (the process died in between): one that has no end although its
     guest does not run, or that begins twice.
     """
-    begun: dict[tuple[str, str], float] = {}
+    starts = _starts(evidence)
+    begun: dict[tuple[str, str], Start] = {}
     ended: list[Run] = []
     for line in evidence.journal:
         key = (line.host, line.instance)
         if line.event == POWERED_ON:
-            begun[key] = line.at
+            begun[key] = next(starts)
         elif line.event in (POWERED_OFF, DESTROYED) and key in begun:
-            ended.append(Run(*key, begun.pop(key), line.at))
-    return ended + [Run(*key, begin, float("inf")) for key, begin in begun.items() if key in evidence.running]
+            ended.append(Run(begun.pop(key), line.at))
+    return ended + [Run(start, float("inf")) for key, start in begun.items() if key in evidence.running]
 
 
 def overlaps(site: Site) -> Iterator[Finding]:
@@ -99,37 +142,34 @@ def overlaps(site: Site) -> Iterator[Finding]:
     if site.evidence is None:
         return
     by_instance: dict[str, list[Run]] = defaultdict(list)
-    for run in runs(site.evidence):
-        by_instance[run.instance].append(run)
-    for found in by_instance.values():
+    for run in _runs(site.evidence):
+        by_instance[run.start.line.instance].append(run)
+    for instance, found in by_instance.items():
         for earlier, later in combinations(sorted(found, key=lambda run: run.begin), 2):
             if earlier.host != later.host and later.begin < earlier.end:
-                yield _overlap(site.census, site.evidence, earlier, later)
+                yield _overlap(site.census, site.evidence, instance, earlier, later)
 
 
-def _overlap(census: Census, evidence: Evidence, earlier: Run, later: Run) -> Finding:
-    declared = _declared_dead(census, earlier, later)
+def _overlap(census: Census, evidence: Evidence, instance: str, earlier: Run, later: Run) -> Finding:
     both = min(earlier.end, later.end)
     until = "until now" if both == float("inf") else f"until {both:.6f}"
     sentence = f"It ran on hosts {earlier.host} and {later.host} at once, from {later.begin:.6f} {until}"
-    if declared is None:
-        code, why = Code.TWO_COPIES_RAN, f"; {earlier.host} had not been declared dead."
+    unfenced = _unfenced_host(census, instance, earlier, later)
+    if unfenced is None:
+        code, why = Code.TWO_COPIES_RAN, "; neither had been declared dead when it was started there."
     else:
-        code = Code.UNFENCED_COPY_RAN
-        why = f"; migration {declared.id} had declared {earlier.host} dead, but it was not fenced."
-    return Finding(code, f"instance {earlier.instance}", sentence + why, _show(evidence, earlier.instance))
+        code, why = Code.UNFENCED_COPY_RAN, f"; {unfenced} had been declared dead, but it was not fenced."
+    return Finding(code, f"instance {instance}", sentence + why, _show(evidence, instance))
 
 
-def _declared_dead(census: Census, earlier: Run, later: Run) -> RecordFacts | None:
-    """Return the evacuation that took the instance from the earlier host while it ran there, before the later began."""
-    return next(
-        (
-            record
-            for record in census.records_of.get(earlier.instance, ())
-            if record.source == earlier.host and earlier.begin <= record.accepted_at <= later.begin
-        ),
-        None,
-    )
+def _unfenced_host(census: Census, instance: str, earlier: Run, later: Run) -> str | None:
+    """Return the host whose copy ran only because it was declared dead and not stopped."""
+    records = census.records_of.get(instance, ())
+    if any(record.source == earlier.host and earlier.begin <= record.accepted_at <= later.begin for record in records):
+        return earlier.host
+    ordered_at = _ordered_at(census, later.start.line)
+    void = [] if ordered_at is None else _evacuations_between(census, later.start.line, ordered_at)
+    return later.host if void and _was_on_its_way(later.start, void) else None
 
 
 def _show(evidence: Evidence, instance: str) -> str:
