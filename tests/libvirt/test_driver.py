@@ -1,7 +1,26 @@
+"""The libvirt driver on real hosts: the contract, what real hypervisors add to it, and what a broken one does."""
+
+import os
+import signal
+import threading
+import time
+import uuid
+from dataclasses import replace
+
+import libvirt
 import pytest
 
-from evacuator.virt.driver import Driver
-from tests.unit.virt.contract import DriverContract
+from evacuator import errors
+from evacuator.evacuation.states import PowerState
+from evacuator.virt.driver import DiskSource, Driver
+from evacuator.virt.libvirt import definition
+from evacuator.virt.libvirt.connection import Timing
+from evacuator.virt.libvirt.definition import HostChanges
+from tests.libvirt import witness
+from tests.libvirt.lab import TEMPLATE, eventually
+from tests.unit.virt.contract import DriverContract, a_guest
+
+QUICK = Timing(call=1.0, effect=2.0, keepalive=1)
 
 
 class TestLibvirtDriver(DriverContract):
@@ -11,3 +30,364 @@ class TestLibvirtDriver(DriverContract):
 
     def make_driver(self, host: str) -> Driver:
         return self._make(host)
+
+
+@pytest.fixture
+def driver(make_driver):
+    return make_driver("a")
+
+
+@pytest.fixture
+def guest(lab):
+    """Make up a guest whose disk is a witness."""
+    made = replace(a_guest(f"guest-{uuid.uuid4().hex[:6]}"), memory_mb=16)
+    witness.build(lab.instances / f"{made.uuid}.qcow2", period=2)
+    return made
+
+
+def diary(lab, guest):
+    return witness.read(lab.instances / f"{guest.uuid}.qcow2")
+
+
+def booted(lab, guest, times=1):
+    eventually(lambda: diary(lab, guest).boots >= times, what=f"{guest.name} did not boot {times} times")
+    assert diary(lab, guest).boots == times
+
+
+def domain_xml(host, guest, flags=libvirt.VIR_DOMAIN_XML_INACTIVE):
+    with host.opened() as conn:
+        return conn.lookupByUUIDString(guest.uuid).XMLDesc(flags)
+
+
+class TestWhatItLeavesBehind:
+    def test_defining_a_guest_on_a_second_host_does_not_run_it_and_starting_it_does(self, lab, make_driver, guest):
+        make_driver("b").define(guest, DiskSource.EXISTING, "migration 1 attempt 1")
+
+        assert diary(lab, guest).boots == 0
+        assert not lab["b"].qemu_log(guest.name).exists()
+        assert lab["b"].guest_pids() == []
+        make_driver("b").power_on(guest.uuid, "req-start")
+        booted(lab, guest)
+        assert lab["b"].qemu_log(guest.name).exists()
+
+    def test_the_mark_says_on_whose_behalf_a_guest_was_defined(self, lab, driver, guest):
+        driver.define(guest, DiskSource.EXISTING, "migration 7 attempt 2 <&'\">")
+
+        with lab["a"].opened() as conn:
+            xml = conn.lookupByUUIDString(guest.uuid).metadata(
+                libvirt.VIR_DOMAIN_METADATA_ELEMENT, definition.NAMESPACE
+            )
+        assert definition.mark_of(xml).cause == "migration 7 attempt 2 <&'\">"
+
+    def test_a_guest_of_somebody_else_is_listed_without_a_mark(self, lab, driver, guest):
+        with lab["a"].opened() as conn:
+            conn.defineXML(
+                f"<domain type='qemu'><name>x</name><uuid>{guest.uuid}</uuid><memory>16384</memory>"
+                "<os><type arch='x86_64'>hvm</type></os></domain>"
+            )
+
+        (known,) = driver.inventory()
+
+        assert (known.uuid, known.marked, known.running) == (guest.uuid, False, False)
+
+    def test_autostart_that_somebody_set_is_taken_away(self, lab, driver, guest):
+        driver.define(guest, DiskSource.EXISTING, "req")
+        with lab["a"].opened() as conn:
+            conn.lookupByUUIDString(guest.uuid).setAutostart(1)
+
+            driver.inventory()
+
+            assert not conn.lookupByUUIDString(guest.uuid).autostart()
+
+    def test_new_disks_are_made_from_images(self, lab, driver):
+        guest = replace(a_guest("imaged"), image_ref=str(uuid.uuid4()), memory_mb=16)
+        witness.build(lab.images / f"{guest.image_ref}.raw")
+
+        driver.define(guest, DiskSource.NEW, "req")
+        driver.power_on(guest.uuid, "req")
+
+        booted(lab, guest)
+        assert witness.read(lab.images / f"{guest.image_ref}.raw").boots == 0
+        assert [path.name for path in lab.instances.iterdir()] == [f"{guest.uuid}.qcow2"]
+
+    def test_an_image_that_is_not_there_is_an_error_that_says_where_it_should_be(self, lab, driver):
+        with pytest.raises(errors.DriverError, match=f"no image nowhere in {lab.images}"):
+            driver.define(replace(a_guest(), image_ref="nowhere"), DiskSource.NEW, "req")
+        assert list(lab.instances.iterdir()) == []
+
+    def test_disks_that_are_not_ours_are_not_deleted(self, lab, make_driver, guest):
+        elsewhere = lab.images / "precious.qcow2"
+        witness.build(elsewhere)
+        driver = make_driver("a", template=TEMPLATE.replace("$disk", str(elsewhere)))
+        driver.define(guest, DiskSource.EXISTING, "req")
+
+        driver.destroy(guest.uuid, "req-delete", disks=True)
+
+        assert driver.find(guest.uuid) is None
+        assert elsewhere.exists()
+
+    def test_a_guest_with_managed_memory_and_snapshots_is_forgotten_with_them(self, lab, driver, guest):
+        driver.define(guest, DiskSource.EXISTING, "req")
+        driver.power_on(guest.uuid, "req")
+        booted(lab, guest)
+        with lab["a"].opened() as conn:
+            domain = conn.lookupByUUIDString(guest.uuid)
+            domain.snapshotCreateXML("<domainsnapshot/>")
+            domain.managedSave()
+
+        driver.destroy(guest.uuid, "cleaning of a", disks=False)
+
+        assert driver.find(guest.uuid) is None
+        assert diary(lab, guest).boots == 1
+
+    def test_power_state_changes_are_told(self, lab, driver, guest):
+        told = []
+        driver.define(guest, DiskSource.EXISTING, "req")
+        driver.watch(lambda *event: told.append(event))
+        with lab["a"].opened() as conn:
+            domain = conn.lookupByUUIDString(guest.uuid)
+            domain.create()
+            domain.suspend()
+            domain.destroy()
+
+        eventually(lambda: told[-1:] == [(guest.uuid, PowerState.SHUTDOWN)])
+        assert (guest.uuid, PowerState.RUNNING) in told
+        assert (guest.uuid, PowerState.PAUSED) in told
+
+    def test_a_guest_that_was_paused_goes_on_when_it_is_powered_on(self, lab, driver, guest):
+        driver.define(guest, DiskSource.EXISTING, "req")
+        driver.power_on(guest.uuid, "req")
+        booted(lab, guest)
+        with lab["a"].opened() as conn:
+            conn.lookupByUUIDString(guest.uuid).suspend()
+        assert driver.find(guest.uuid).running
+
+        driver.power_on(guest.uuid, "req")
+
+        assert driver.find(guest.uuid).power_state is PowerState.RUNNING
+        assert diary(lab, guest).boots == 1
+
+    @pytest.mark.parametrize("hard", [True, False])
+    def test_a_reboot_boots_once_more(self, lab, driver, guest, hard):
+        driver.define(guest, DiskSource.EXISTING, "req")
+        driver.power_on(guest.uuid, "req")
+        booted(lab, guest)
+        before = lab["a"].guest_pids()
+
+        driver.reboot(guest.uuid, "req", hard=hard)
+
+        booted(lab, guest, times=2)
+        assert (lab["a"].guest_pids() == before) is not hard
+
+    def test_two_hosts_of_one_process_are_not_the_same_hypervisor(self, lab, make_driver, driver):
+        with pytest.raises(errors.NotConfigured, match=r"\[host:b\]"):
+            make_driver("b", uri=lab["a"].uri)
+
+
+class TestRefusals:
+    """Each with a sentence of its own, since it is what clients see as the instance's fault."""
+
+    def test_a_disk_that_another_guest_writes_to(self, make_driver, guest):
+        make_driver("a").define(guest, DiskSource.EXISTING, "req")
+        make_driver("a").power_on(guest.uuid, "req")
+        other = make_driver("b")
+        other.define(guest, DiskSource.EXISTING, "migration 1 attempt 1")
+
+        with pytest.raises(errors.DiskInUse, match=r"fence it first.*Failed to get .*lock"):
+            other.power_on(guest.uuid, "migration 1 attempt 1")
+        assert not other.find(guest.uuid).running
+
+    def test_a_disk_that_is_missing_is_named(self, lab, driver):
+        guest = a_guest()
+
+        with pytest.raises(errors.DiskMissing, match=f"{lab.instances}/{guest.uuid}.qcow2"):
+            driver.define(guest, DiskSource.EXISTING, "req")
+
+    def test_a_disk_that_went_away_after_the_definition(self, lab, driver, guest):
+        driver.define(guest, DiskSource.EXISTING, "req")
+        (lab.instances / f"{guest.uuid}.qcow2").unlink()
+
+        with pytest.raises(errors.DiskMissing):
+            driver.power_on(guest.uuid, "req")
+
+    def test_a_disk_that_qemu_may_not_open(self, lab, driver, guest):
+        driver.define(guest, DiskSource.EXISTING, "req")
+        (lab.instances / f"{guest.uuid}.qcow2").chmod(0o600)
+
+        with pytest.raises(errors.DriverError, match="permissions"):
+            driver.define(guest, DiskSource.EXISTING, "req")
+        with pytest.raises(errors.DriverError, match="permissions"):
+            driver.power_on(guest.uuid, "req")
+
+    def test_a_name_that_another_guest_has(self, driver, guest):
+        driver.define(guest, DiskSource.EXISTING, "req")
+
+        with pytest.raises(errors.DriverError, match="another guest of the name"):
+            driver.define(replace(a_guest(guest.name)), DiskSource.NEW, "req")
+
+    @pytest.mark.parametrize(
+        ("old", "new", "sentence"),
+        [
+            ("machine='pc'", "machine='pc-i440fx-0.1'", "machine type"),
+            ("<devices>", "<cpu mode='custom' match='exact'><model>NoSuchCPU</model></cpu><devices>", "a CPU"),
+            ("<memballoon", "<interface type='bridge'><source bridge='nobr0'/></interface><memballoon", "a bridge"),
+            ("<memballoon", "<interface type='network'><source network='no'/></interface><memballoon", "network"),
+            ("type='$virt_type'", "type='xen'", "cannot virtualise"),
+        ],
+    )
+    def test_what_the_host_does_not_have(self, make_driver, guest, old, new, sentence):
+        driver = make_driver("a", template=TEMPLATE.replace(old, new))
+
+        def define_and_start():
+            driver.define(guest, DiskSource.EXISTING, "req")
+            driver.power_on(guest.uuid, "req")
+
+        with pytest.raises(errors.DriverError, match=sentence) as refusal:
+            define_and_start()
+        assert type(refusal.value) is errors.DriverError
+        found = driver.find(guest.uuid)
+        assert found is None or not found.running
+
+
+class TestAdoptedDefinitions:
+    @pytest.fixture
+    def stored(self, lab, driver, guest):
+        """What host a says of a guest that has a console and lives in a world of other people's metadata."""
+        xml = definition.for_this_host(
+            TEMPLATE.replace("$virt_type", "qemu")
+            .replace("$name", "odd name (1)")
+            .replace("$uuid", guest.uuid)
+            .replace("$vcpus", "1")
+            .replace("$disk", str(lab.instances / f"{guest.uuid}.qcow2"))
+            .replace("<memballoon", "<graphics type='vnc' listen='192.0.2.1' port='5999'/><memballoon")
+            .replace(
+                "<devices>", "<metadata><o:info xmlns:o='http://example.org/o'><o:x/></o:info></metadata><devices>", 1
+            ),
+            guest.uuid,
+            HostChanges(),
+            definition.Mark("adopted"),
+        )
+        with lab["a"].opened() as conn:
+            conn.defineXML(xml)
+        return replace(guest, definition=domain_xml(lab["a"], guest))
+
+    def test_the_destination_is_told_the_same(self, lab, make_driver, stored):
+        make_driver("b").define(stored, DiskSource.EXISTING, "migration 1 attempt 1")
+
+        assert domain_xml(lab["b"], stored) == stored.definition
+
+    def test_what_is_different_on_the_destination_is_only_what_is_configured(self, lab, make_driver, stored):
+        changes = HostChanges(graphics_listen="192.0.2.2", cpu_mode="maximum")
+        make_driver("b", changes=changes).define(stored, DiskSource.EXISTING, "migration 1 attempt 1")
+
+        old, new = stored.definition.splitlines(), domain_xml(lab["b"], stored).splitlines()
+        changed = {line.strip() for line in new} - {line.strip() for line in old}
+        assert {line.replace(" migratable='on'", "") for line in changed} == {
+            "<cpu mode='maximum' check='none'/>",
+            "<graphics type='vnc' port='5999' autoport='no' listen='192.0.2.2'>",
+            "<listen type='address' address='192.0.2.2'/>",
+        }
+
+    def test_a_definition_of_another_guest_is_refused(self, make_driver, stored):
+        with pytest.raises(errors.DriverError, match="not that of a domain of this id"):
+            make_driver("b").define(replace(stored, uuid=str(uuid.uuid4())), DiskSource.EXISTING, "migration 1")
+
+
+class TestDaemonsThatFail:
+    """A daemon that hangs or dies fails the operation in time, and hurts nobody else."""
+
+    def test_a_dead_daemon_is_said_to_be_silent_and_found_again(self, lab, make_driver, guest):
+        driver = make_driver("a", timing=QUICK)
+        driver.define(guest, DiskSource.EXISTING, "req")
+        driver.power_on(guest.uuid, "req")
+        lab["a"].kill_daemon()
+
+        with pytest.raises(errors.HypervisorUnknown):
+            driver.facts()
+        lab["a"].start_daemon()
+
+        assert driver.find(guest.uuid).power_state is PowerState.RUNNING
+        booted(lab, guest)
+
+    def test_a_daemon_that_restarted_between_two_calls_is_not_noticed(self, lab, driver, guest):
+        driver.define(guest, DiskSource.EXISTING, "req")
+        lab["a"].kill_daemon()
+        lab["a"].start_daemon()
+
+        assert driver.find(guest.uuid)
+
+    def test_a_hung_daemon_fails_every_call_in_time_and_is_found_again(self, lab, make_driver, guest):
+        driver = make_driver("a", timing=QUICK)
+        driver.define(guest, DiskSource.EXISTING, "req")
+        lab["a"].freeze_daemon()
+        took = []
+        for call in (driver.facts, driver.inventory, lambda: driver.power_on(guest.uuid, "req"), driver.facts):
+            begun = time.monotonic()
+            with pytest.raises(errors.HypervisorUnknown):
+                call()
+            took.append(time.monotonic() - begun)
+        assert max(took) < 3.0
+        lab["a"].thaw_daemon()
+
+        eventually(lambda: _facts(driver))
+
+    def test_connecting_to_a_hung_daemon_fails_in_time(self, lab, make_driver):
+        driver = make_driver("a", timing=QUICK)
+        lab["a"].freeze_daemon()
+
+        for _ in range(6):
+            begun = time.monotonic()
+            with pytest.raises(errors.HypervisorUnknown, match="connecting"):
+                driver.facts()
+            assert time.monotonic() - begun < 2.0
+        assert len(driver._connection._attempts) <= 4
+        lab["a"].thaw_daemon()
+
+        assert driver.facts()
+        eventually(lambda: driver._connection._attempts == [])
+
+    def test_a_hung_host_does_not_keep_others_waiting(self, lab, make_driver, guest):
+        hung, sound = make_driver("a", timing=QUICK), make_driver("b")
+        sound.facts()
+        lab["a"].freeze_daemon()
+        stopping = threading.Event()
+
+        def pester():
+            while not stopping.is_set():
+                with pytest.raises(errors.HypervisorUnknown):
+                    hung.facts()
+
+        thread = threading.Thread(target=pester)
+        thread.start()
+        slowest = 0.0
+        for _ in range(20):
+            begun = time.monotonic()
+            sound.facts()
+            slowest = max(slowest, time.monotonic() - begun)
+            time.sleep(0.05)
+        stopping.set()
+        thread.join()
+        begun = time.monotonic()
+        hung.close()
+        lab["a"].thaw_daemon()
+
+        assert slowest < 0.5
+        assert time.monotonic() - begun < 1.0
+
+    def test_a_guest_that_stands_still_can_be_killed(self, lab, make_driver, guest):
+        driver = make_driver("a")
+        driver.define(guest, DiskSource.EXISTING, "req")
+        driver.power_on(guest.uuid, "req")
+        for pid in lab["a"].guest_pids():
+            os.kill(pid, signal.SIGSTOP)
+
+        driver.destroy(guest.uuid, "cleaning of a", disks=False)
+
+        assert lab["a"].guest_pids() == []
+
+
+def _facts(driver):
+    try:
+        return driver.facts()
+    except errors.HypervisorUnknown:
+        return None

@@ -151,15 +151,11 @@ def create(domain: Any) -> None:
         domain.create()
 
 
-def missing_disk(domain: Any) -> str | None:
-    """Return the path of a disk that is not on the daemon's host, or cannot be opened there."""
+def check_disks(domain: Any) -> None:
+    """Have the daemon open every disk, where QEMU will look for it.
+
+    :raises libvirtError: one is not there, or may not be opened.
+    """
     for disk in definition.disks_of(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)):
-        if disk.path is None or disk.optional:
-            continue
-        try:
+        if disk.path is not None and not disk.optional:
             domain.blockInfo(disk.path)
-        except libvirt.libvirtError as error:
-            if Connection.is_about_connection(error):
-                raise
-            return f"{disk.path}: {error}"
-    return None

@@ -333,11 +333,13 @@ class LibvirtDriver:
             domain.setAutostart(0)
         if domain.isActive():
             return
-        missing = domains.missing_disk(domain)
-        if missing is not None:
+        try:
+            with self._explained(uuid):
+                domains.check_disks(domain)
+        except errors.DriverError:
             if not there:
                 domain.undefineFlags(_FORGET | _KEEP_FILES)
-            raise errors.DiskMissing(uuid=uuid, host=self.host, path=missing)
+            raise
 
     def _start(self, domain: Any, uuid: str) -> None:
         """The one place where a guest is started."""

@@ -33,11 +33,11 @@ _MEANINGS: Sequence[tuple[str, Making]] = (
         _disk_in_use,
     ),
     (
-        r"(storage|backing) file .*Permission denied|Could not open '.*': Permission denied",
+        r"(open|storage|backing) file .*Permission denied|Could not open '.*': Permission denied",
         _sentence("QEMU on host {host} may not open a disk of instance {uuid}: look at its permissions ({reason})."),
     ),
     (
-        r"Cannot access (storage file|backing file)|Could not open '.*': No such file|[Cc]annot stat .*No such file",
+        r"Cannot access (storage|backing) file|(open|stat|access) .*: No such file or directory",
         _disk_missing,
     ),
     (
