@@ -34,14 +34,17 @@ def open_to_look(url: str, clock: Clock = utcnow) -> Database:
 
     :raises NotConfigured: there is none, or it does not answer.
     """
-    place = make_url(url)
-    is_sqlite = place.get_backend_name() == "sqlite"
-    if is_sqlite and place.database and not Path(place.database).is_file():
-        raise NotConfigured(
-            reason=f"There is no database {place.database}. `evacuator all-in-one --state-dir D --hosts a,b,c` makes "
-            "one in D; another one is named by [database] connection."
-        )
-    database = open_database(url, clock, pool_size=2)
+    try:
+        place = make_url(url)
+        is_sqlite = place.get_backend_name() == "sqlite"
+        if is_sqlite and place.database and not Path(place.database).is_file():
+            raise NotConfigured(
+                reason=f"There is no database {place.database}. `evacuator all-in-one --state-dir D --hosts a,b,c` "
+                "makes one in D; another one is named by [database] connection."
+            )
+        database = open_database(url, clock, pool_size=2)
+    except (SQLAlchemyError, ImportError) as error:
+        raise NotConfigured(reason=f"[database] connection cannot be used: {error}") from error
     if is_sqlite:
         event.listen(database.engine, "connect", _forbid_writing)
     try:
