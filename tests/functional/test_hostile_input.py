@@ -18,8 +18,8 @@ SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | WORDS | st.t
 NAMES = st.sampled_from(
     [
         "server", "evacuate", "host", "adminPass", "force", "onSharedStorage", "name", "flavorRef", "imageRef",
-        "networks", "metadata", "min_count", "max_count", "availability_zone", "block_device_mapping_v2", "user_data", "tags",
-        "status", "forced_down", "disabled_reason", "binary", "state", "type", "locked_reason",
+        "networks", "metadata", "min_count", "max_count", "availability_zone", "block_device_mapping_v2",
+        "user_data", "tags", "status", "forced_down", "disabled_reason", "binary", "state", "type", "locked_reason",
     ]
 ) | st.text(max_size=8)  # fmt: skip
 JSON = st.recursive(
@@ -27,10 +27,10 @@ JSON = st.recursive(
 )
 PARAMETERS = st.sampled_from(
     [
-        "limit", "marker", "sort_key", "sort_dir", "name", "status", "host", "all_tenants", "deleted", "changes-since",
-        "changes-before", "power_state", "launch_index", "tags", "locked", "flavor", "image", "config_drive",
-        "task_state", "instance_uuid", "hidden", "minRam", "minDisk", "is_public", "with_servers", "hypervisor_hostname_pattern",
-        "project_id", "tenant_id", "ip", "uuid", "key_name",
+        "limit", "marker", "sort_key", "sort_dir", "name", "status", "host", "all_tenants", "deleted", "changes-
+        since", "changes-before", "power_state", "launch_index", "tags", "locked", "flavor", "image",
+        "config_drive", "task_state", "instance_uuid", "hidden", "minRam", "minDisk", "is_public", "with_servers",
+        "hypervisor_hostname_pattern", "project_id", "tenant_id", "ip", "uuid", "key_name",
     ]
 )  # fmt: skip
 QUERIES = st.lists(st.tuples(PARAMETERS, WORDS | st.text(max_size=20)), max_size=4)
