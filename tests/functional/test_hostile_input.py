@@ -27,8 +27,8 @@ JSON = st.recursive(
 )
 PARAMETERS = st.sampled_from(
     [
-        "limit", "marker", "sort_key", "sort_dir", "name", "status", "host", "all_tenants", "deleted", "changes-
-        since", "changes-before", "power_state", "launch_index", "tags", "locked", "flavor", "image",
+        "limit", "marker", "sort_key", "sort_dir", "name", "status", "host", "all_tenants", "deleted",
+        "changes-since", "changes-before", "power_state", "launch_index", "tags", "locked", "flavor", "image",
         "config_drive", "task_state", "instance_uuid", "hidden", "minRam", "minDisk", "is_public", "with_servers",
         "hypervisor_hostname_pattern", "project_id", "tenant_id", "ip", "uuid", "key_name",
     ]
