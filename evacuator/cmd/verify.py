@@ -17,7 +17,7 @@ from evacuator.errors import EvacuatorError, NotConfigured
 from evacuator.evacuation.invariants import findings
 from evacuator.evacuation.invariants.codes import Finding
 from evacuator.evacuation.invariants.facts import Bounds, Site
-from evacuator.virt import evidence
+from evacuator.virt.simulated import evidence
 
 #: Database and hypervisors are read one after the other, and work goes on meanwhile. What is wrong only by that is
 #: right at the next look, this many seconds later.

@@ -11,14 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from evacuator.cmd.compute_api import ApiRefused, ComputeApi
 from evacuator.errors import EvacuatorError
-from evacuator.virt import evidence
-from evacuator.virt.simulated import FOLDER, JournalEntry, Mains, read_journals
-
-T = TypeVar("T")
+from evacuator.virt.simulated import FOLDER, JournalEntry, Mains, evidence, read_journals
 
 #: (state directory, configuration files) -> the command that serves.
 Launch = Callable[[Path, Sequence[Path]], Sequence[str]]
@@ -60,35 +57,53 @@ def all_in_one(state_dir: Path, config_files: Sequence[Path]) -> Sequence[str]:
     return evacuator("all-in-one", "--state-dir", state_dir, "--hosts", ",".join(HOSTS), "--port", 0, *files)
 
 
-def until(what: str, look: Callable[[], T | None], seconds: float = PATIENCE) -> T:
-    """Look again and again until something is found, and return that.
+def until(what: str, holds: Callable[[], bool], patience: float = PATIENCE) -> None:
+    """Look again and again until ``holds``.
 
     :raises StoryBroken: it took too long.
     """
-    deadline = time.monotonic() + seconds
-    while True:
-        found = look()
-        if found:
-            return found
+    deadline = time.monotonic() + patience
+    while not holds():
         if time.monotonic() > deadline:
-            raise StoryBroken(reason=f"{what}: this did not happen within {seconds:g} s.")
+            raise StoryBroken(reason=f"{what}: this did not happen within {patience:g} s.")
         time.sleep(0.05)
 
 
 class Site:
     """A running site. Everything but the mains switch and the journals goes through the API, as for any client."""
 
-    def __init__(self, url: str, state_dir: Path, config_files: Sequence[Path], process: subprocess.Popen[str]) -> None:
+    def __init__(
+        self,
+        url: str,
+        state_dir: Path,
+        config_files: Sequence[Path],
+        process: subprocess.Popen[str],
+        patience: float = PATIENCE,
+    ) -> None:
         self.url = url
         self.state_dir = state_dir
         self._config_files = config_files
         self._process = process
+        self._patience = patience
         self.api = ComputeApi(url, "2.95")
 
     @property
     def is_running(self) -> bool:
         """Whether it still serves."""
         return self._process.poll() is None
+
+    def until(self, what: str, holds: Callable[[], bool]) -> None:
+        """Look again and again until ``holds``.
+
+        :raises StoryBroken: it took too long, or nobody serves any more.
+        """
+
+        def look() -> bool:
+            if not self.is_running:
+                raise StoryBroken(reason=f"It ended before this happened: {what}.")
+            return holds()
+
+        until(what, look, self._patience)
 
     def create(self, name: str, host: str) -> str:
         """Make a server on ``host``, and wait until it runs."""
@@ -112,7 +127,7 @@ class Site:
             shown = self.server(uuid)
             return shown["status"] == status and not shown["OS-EXT-STS:task_state"]
 
-        until(f"server {uuid} becomes {status}", look)
+        self.until(f"server {uuid} becomes {status}", look)
 
     def act(self, uuid: str, action: dict[str, Any], microversion: str = "2.95") -> None:
         """Ask for an action of a server."""
@@ -165,10 +180,6 @@ class Site:
         command = evacuator("verify", "--state-dir", self.state_dir, *files)
         return subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
 
-    def last_words(self, lines: int = 20) -> str:
-        """Return the end of its log."""
-        return _last_words(self.state_dir, lines)
-
     def how_to_explore(self) -> list[str]:
         """Say how to go on from here."""
         d, endpoint = self.state_dir, f"{self.url}/v2.1"
@@ -192,10 +203,10 @@ class Site:
 
 
 @contextmanager
-def running(launch: Launch, config_files: Sequence[Path]) -> Iterator[Site]:
+def running(launch: Launch, config_files: Sequence[Path], patience: float = PATIENCE) -> Iterator[Site]:
     """Start a site in a temporary directory; at the end stop it, and remove all that it kept.
 
-    :raises StoryBroken: it does not start.
+    :raises StoryBroken: it does not start, or the block raised an error, to which the end of the site's log is added.
     """
     with tempfile.TemporaryDirectory(prefix="evacuator-demo-", ignore_cleanup_errors=True) as directory:
         state_dir = Path(directory)
@@ -213,7 +224,9 @@ def running(launch: Launch, config_files: Sequence[Path]) -> Iterator[Site]:
                 preexec_fn=_die_with_parent,  # noqa: PLW1509 - no thread runs yet
             )
         try:
-            yield Site(_url(process, state_dir), state_dir, files, process)
+            yield Site(_url(process), state_dir, files, process, patience)
+        except EvacuatorError as error:
+            raise StoryBroken(reason=f"{error}\nThe end of its log:\n{_last_words(state_dir)}") from error
         finally:
             _stop(process)
 
@@ -225,7 +238,7 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
-def _url(process: subprocess.Popen[str], state_dir: Path) -> str:
+def _url(process: subprocess.Popen[str]) -> str:
     """Return the first line that the process prints which is an address."""
     addresses: queue.SimpleQueue[str] = queue.SimpleQueue()
     assert process.stdout is not None  # noqa: S101 - it is a pipe; tells mypy
@@ -235,7 +248,7 @@ def _url(process: subprocess.Popen[str], state_dir: Path) -> str:
     except queue.Empty:
         address = ""
     if not address:
-        raise StoryBroken(reason=f"It did not start. Its last words:\n{_last_words(state_dir)}")
+        raise StoryBroken(reason="It did not start.")
     return address
 
 

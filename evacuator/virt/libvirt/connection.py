@@ -49,6 +49,7 @@ class _EventLoop:
         self._runs = False
 
     def ensure(self) -> None:
+        """Have it run."""
         with self._guard:
             if self._runs:
                 return
@@ -68,7 +69,7 @@ class _EventLoop:
                 time.sleep(1)
 
 
-_EVENT_LOOP = _EventLoop()
+EVENT_LOOP = _EventLoop()
 
 
 @dataclass(eq=False)
@@ -257,7 +258,7 @@ class Connection:
         attempt.done.set()
 
     def _opened_session(self) -> Session:
-        _EVENT_LOOP.ensure()
+        EVENT_LOOP.ensure()
         conn = libvirt.open(self.uri)
         conn.setKeepAlive(self.timing.keepalive, _KEEPALIVE_COUNT)
         with self._guard:

@@ -7,8 +7,8 @@ import pytest
 from evacuator import errors
 from evacuator.evacuation.invariants.facts import FoundGuest
 from evacuator.virt.driver import DiskSource
-from evacuator.virt.evidence import look
 from evacuator.virt.simulated import Mains, SimulatedDriver, SimulatedSettings
+from evacuator.virt.simulated.evidence import look
 from tests.unit.virt.contract import a_guest
 
 

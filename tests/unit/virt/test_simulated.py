@@ -20,10 +20,10 @@ from evacuator.virt.simulated import (
     Fault,
     FaultKind,
     JournalEntry,
+    Machine,
     Mains,
     SimulatedDriver,
     SimulatedSettings,
-    _Machine,
     known_hosts,
     parse_faults,
     read_journal,
@@ -626,14 +626,14 @@ class TestProcesses:
 
     def test_a_lock_that_is_not_given_back_in_time_is_an_unknown_hypervisor(self, driver, root):
         with (
-            _Machine(root, "a").locked(),
+            Machine(root, "a").locked(),
             pytest.raises(errors.HypervisorUnknown, match="held"),
-            _Machine(root, "a", patience=0.01).locked(),
+            Machine(root, "a", patience=0.01).locked(),
         ):
             pass
 
     def test_a_thread_that_does_not_give_back_its_turn_in_time_is_an_unknown_hypervisor(self, driver, root):
-        machine = _Machine(root, "a", patience=0.01)
+        machine = Machine(root, "a", patience=0.01)
 
         with machine.locked(), pytest.raises(errors.HypervisorUnknown, match="held"), machine.locked():
             pass

@@ -8,7 +8,8 @@ from pathlib import Path
 from evacuator.errors import DriverError, NotFound
 from evacuator.evacuation.invariants.facts import Evidence, FoundGuest, JournalLine
 from evacuator.evacuation.states import PowerState
-from evacuator.virt.simulated import FOLDER, JournalEntry, Mains, known_hosts, read_journal
+from evacuator.virt.simulated.journal import FOLDER, JournalEntry, known_hosts, read_journal
+from evacuator.virt.simulated.mains import Mains
 
 _RUNNING = frozenset({PowerState.RUNNING.name.lower(), PowerState.PAUSED.name.lower()})
 
