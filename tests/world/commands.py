@@ -51,6 +51,7 @@ def obey(world, line):
                 world.story.tell(f"> {line}")
             act(world, *match.groups())
             world.hub.run()
+            world.learn_names()
             if not expects:
                 world.watch.judge()
             return
@@ -77,12 +78,14 @@ def _network(world, host, position):
 
 
 def _freeze(world, host, how):
-    world.computes[host].frozen = how == "freeze"
+    if world.computes[host]:
+        world.computes[host].frozen = how == "freeze"
 
 
 def _compute(world, host, how):
     if how == "crash":
-        world.crash(world.computes[host])
+        if world.computes[host]:
+            world.crash(world.computes[host])
     else:
         world.compute_restart(host)
 
@@ -93,7 +96,8 @@ def _version(world, host, version):
 
 def _api(world, how):
     if how == "crash":
-        world.crash(world.api)
+        if world.api:
+            world.crash(world.api)
     else:
         world.api_restart()
 

@@ -10,7 +10,7 @@ class Story(logging.Handler):
 
     def __init__(self, hub):
         super().__init__()
-        self.lines = []
+        self._lines = []
         self._hub = hub
         self._names = {}
 
@@ -18,9 +18,15 @@ class Story(logging.Handler):
         self._names[uuid] = name
 
     def tell(self, line):
+        self._lines.append(f"{self._hub.now - DAWN:8.1f}  {line}")
+
+    @property
+    def lines(self):
+        """All that was told; some of it before the names were known."""
+        text = "\n".join(self._lines)
         for uuid, name in self._names.items():
-            line = line.replace(uuid, name)
-        self.lines.append(f"{self._hub.now - DAWN:8.1f}  {line}")
+            text = text.replace(uuid, name)
+        return text.splitlines()
 
     def emit(self, record):
         transition = getattr(record, "transition", None)

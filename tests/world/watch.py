@@ -14,8 +14,7 @@ from evacuator.db import census
 from evacuator.evacuation.invariants import findings
 from evacuator.evacuation.invariants.codes import Code
 from evacuator.evacuation.invariants.facts import Bounds, Site
-from evacuator.virt import evidence
-from evacuator.virt.simulated import Event, read_journal
+from evacuator.virt.simulated import Event, evidence, read_journal
 
 #: What may be seen on the way, of a host that was declared dead and not fenced, or that has not come to clean yet.
 UNDER_WAY = frozenset({Code.UNFENCED_COPY_RUNNING, Code.STALE_GUEST})

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
+from uuid import UUID
 
 from oslo_db.exception import DBError
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from evacuator.compute.host import Host
 from evacuator.compute.manager import ComputeManager
@@ -293,14 +294,24 @@ class World:
     def create(self, name, host):
         def verb(engine, context):
             wanted = NewInstances(name=name, flavor_id="1", requested_host=host)
-            (made,) = create_instances(engine, context, wanted)
-            self.instances[name] = made.uuid
-            self.story.name(made.uuid, name)
+            create_instances(engine, context, wanted)
 
         self.request(f"create {name}", verb)
 
+    def learn_names(self):
+        """Find out the ids of new instances; whoever made them may have died before it could tell."""
+        with self.database.engine.connect() as connection:
+            for name, uuid in connection.execute(text("SELECT display_name, uuid FROM instances ORDER BY id")):
+                if uuid not in self.instances.values():
+                    self.instances[name] = uuid
+                    self.story.name(uuid, name)
+
+    def uuid_of(self, name):
+        """Return the id of an instance; if its creation came to nothing, one that nobody knows."""
+        return self.instances.get(name, str(UUID(int=0)))
+
     def evacuate(self, name, *, stops=False, host=None):
-        order = EvacuationOrder(self.instances[name], stops_at_destination=stops, requested_host=host)
+        order = EvacuationOrder(self.uuid_of(name), stops_at_destination=stops, requested_host=host)
         return self.request(f"evacuate {name}", lambda engine, context: accept_evacuation(engine, context, order))
 
     def start(self, name):
@@ -313,15 +324,15 @@ class World:
         self._order("reboot", partial(reboot_instance, hard=True), name)
 
     def delete(self, name):
-        self.deleted.add(self.instances[name])
+        self.deleted.add(self.uuid_of(name))
         self._order("delete", delete_instance, name)
 
     def _order(self, what, verb, name):
-        uuid = self.instances[name]
+        uuid = self.uuid_of(name)
         self.request(f"{what} {name}", lambda *asked: verb(*asked, uuid, None, override_lock=True))
 
     def reset(self, name, state=VmState.ERROR):
-        self.request(f"reset {name}", lambda *asked: reset_state(*asked, self.instances[name], state))
+        self.request(f"reset {name}", lambda *asked: reset_state(*asked, self.uuid_of(name), state))
 
     def force_down(self, host, *, down):
         def verb(engine, context):

@@ -1,0 +1,62 @@
+"""A process dies right before and right after every commit and every effect; everything ends well all the same."""
+
+import pytest
+
+from tests.world.commands import tell
+from tests.world.crash_points import EVACUATION, JOURNEYS, dies, ended_well, points
+from tests.world.world import a_world
+
+STORIES = {microversion: EVACUATION.format(microversion=microversion) for microversion in ("2.94", "2.95")}
+POINTS = [(microversion, point) for microversion, story in STORIES.items() for point in points(story)]
+JOURNEY_POINTS = [
+    # Right after one step is right before the next: once is enough where it is not the main road.
+    (journey, point)
+    for journey, story in JOURNEYS.items()
+    for point in points(story)
+    if point.when == "before"
+]
+
+
+def each(name, points):
+    return pytest.mark.parametrize((name, "point"), points, ids=[f"{story}: {point}" for story, point in points])
+
+
+def test_the_points_are_those_of_the_protocol():
+    steps = {point.what for microversion, point in POINTS if point.process == "b" and microversion == "2.94"}
+    assert steps >= {"claim_evacuation", "define", "own_instance", "power_on", "finish"}
+    silent = {point.what for microversion, point in POINTS if microversion == "2.95"}
+    assert not silent & {"own_instance", "power_on"}
+    assert silent >= {"accept_evacuation", "cast rebuild_instance", "claim_evacuation", "define", "finish", "destroy"}
+
+
+@each("microversion", POINTS)
+def test_who_died_is_started_again(microversion, point):
+    with a_world() as world:
+        dies(world, STORIES[microversion], point)
+        world.settle()
+        ended_well(world, microversion)
+
+
+@each("journey", JOURNEY_POINTS)
+def test_who_died_on_another_way_is_started_again(journey, point):
+    with a_world() as world:
+        dies(world, JOURNEYS[journey], point)
+        world.settle()
+
+
+@each("microversion", [(microversion, point) for microversion, point in POINTS if point.process == "b"])
+def test_the_destination_never_comes_back(microversion, point):
+    """Its host is fenced. Before it owned the instance another takes over; after that the record names the host."""
+    with a_world() as world:
+        dies(world, STORIES[microversion], point)
+        tell(world, "host b power off\ndelay 200")
+        (record,) = world.records()
+        instance = world.instance("web")
+        assert record.status in {"done", "completed", "failed"}
+        assert instance.evacuation_id is None
+        if record.status == "failed":
+            assert instance.host == "b"
+            assert "fence that host (b)" in instance.fault["message"]
+            tell(world, f"evacuate web {microversion}")
+            assert world.instance("web").host not in {"a", "b"}
+        world.settle()
