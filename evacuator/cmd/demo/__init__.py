@@ -4,14 +4,14 @@ import argparse
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
 
-from evacuator.cmd.demo.site import Launch, Site, all_in_one, running
+from evacuator.cmd.demo.site import PATIENCE, Launch, Site, all_in_one, running
 from evacuator.cmd.demo.story import Story
 from evacuator.cmd.options import add_config_file
 from evacuator.errors import EvacuatorError
@@ -44,22 +44,28 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_story(
-    console: Console, *, keep: bool = False, config_files: tuple[Path, ...] = (), launch: Launch = all_in_one
+    console: Console,
+    *,
+    keep: bool = False,
+    config_files: Sequence[Path] = (),
+    launch: Launch = all_in_one,
+    patience: float = PATIENCE,
 ) -> int:
     """Tell the story about the site that ``launch`` starts; 0 only if all of it held.
 
-    ``launch`` gives the command to start, which has to behave as ``evacuator all-in-one`` does.
+    ``launch`` gives the command to start, which has to behave as ``evacuator all-in-one`` does. Nothing that has to
+    happen is waited for longer than ``patience`` seconds.
     """
-    with running(launch, config_files) as site:
-        try:
+    try:
+        with running(launch, config_files, patience) as site:
             held = Story(site, console).tell()
-        except EvacuatorError as error:
-            print(f"evacuator demo: {error}", file=sys.stderr)
-            print(site.last_words(), file=sys.stderr)
-            return 1
-        console.print("All of it held." if held else "NOT everything held.", style="bold green" if held else "bold red")
-        if keep:
-            _wait_for_ctrl_c(site, console)
+            verdict, style = ("All of it held.", "bold green") if held else ("NOT everything held.", "bold red")
+            console.print(verdict, style=style)
+            if keep:
+                _wait_for_ctrl_c(site, console)
+    except EvacuatorError as error:
+        print(f"evacuator demo: {error}", file=sys.stderr)
+        return 1
     return 0 if held else 1
 
 

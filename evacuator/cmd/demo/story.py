@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evacuator.cmd.demo.judge import PROMISES, Observed, times
-from evacuator.cmd.demo.site import Site, until
+from evacuator.cmd.demo.site import Site
 from evacuator.evacuation.transitions import UNFINISHED
 from evacuator.virt.simulated import Event
 
@@ -86,7 +86,7 @@ class Story:
         for server in self._servers:
             server.evacuated_at = time.time()
             self._site.act(server.uuid, {"evacuate": {}}, server.microversion)
-        until("all evacuations end", self._all_ended)
+        self._site.until("all evacuations end", self._all_ended)
         self._say("... and all have ended. The hypervisors' journals say which guest was powered on since:")
 
     def _all_ended(self) -> bool:
@@ -122,10 +122,10 @@ class Story:
         site = self._site
         stale = site.guests(SOURCE)
         site.switch_on(SOURCE)
-        until(f"host {SOURCE} has removed its stale guests", lambda: site.guests(SOURCE) == 0)
-        until("the evacuations are completed", self._all_completed)
-        until(f"host {SOURCE} may be up again", lambda: site.let_up(SOURCE))
-        until(f"host {SOURCE} is up again", lambda: site.service(SOURCE)["state"] == "up")
+        site.until(f"host {SOURCE} has removed its stale guests", lambda: site.guests(SOURCE) == 0)
+        site.until("the evacuations are completed", self._all_completed)
+        site.until(f"host {SOURCE} may be up again", lambda: site.let_up(SOURCE))
+        site.until(f"host {SOURCE} is up again", lambda: site.service(SOURCE)["state"] == "up")
         self._say(
             f"Host {SOURCE} has its power back. Before it reported up it removed its {stale} stale guests and kept the "
             "disks; the evacuations are completed."
