@@ -43,6 +43,19 @@ TEMPLATE = """
 """
 
 
+#: QEMU that takes no locks, as on storage where they do not work: a network file system mounted without them, say.
+LOCKLESS_QEMU = """#!/bin/bash
+arguments=()
+for argument; do
+    case $argument in
+    '{"driver":"file",'*) argument='{"driver":"file","locking":"off",'${argument#'{"driver":"file",'} ;;
+    esac
+    arguments+=("$argument")
+done
+exec /usr/bin/qemu-system-x86_64 "${arguments[@]}"
+"""
+
+
 def eventually(check: Callable[[], object], seconds: float = 30.0, what: str = "") -> object:
     """Wait until ``check`` returns something true, and return that."""
     deadline = time.monotonic() + seconds
@@ -258,6 +271,11 @@ class Lab:
         self.images = self._shared("images")
         self.template = self.root / "template.xml"
         self.template.write_text(TEMPLATE)
+        self.lockless_template = self.root / "lockless.xml"
+        lockless = self.root / "lockless-qemu"
+        lockless.write_text(LOCKLESS_QEMU)
+        lockless.chmod(0o755)
+        self.lockless_template.write_text(TEMPLATE.replace("/usr/bin/qemu-system-x86_64", str(lockless)))
         self.hosts = {name: Host(self.root, name, number) for number, name in enumerate(names, start=1)}
 
     def __getitem__(self, name: str) -> Host:
@@ -281,6 +299,16 @@ class Lab:
         for folder in (self.instances, self.images):
             for path in folder.iterdir():
                 path.unlink()
+
+    def copies(self, uuid: str) -> list[str]:
+        """Return the hosts on which a guest runs, whatever their daemons say."""
+        wanted = f"-uuid\0{uuid}\0".encode()
+        return [
+            host.name
+            for host in self.hosts.values()
+            for pid in host.guest_pids()
+            if wanted in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
 
     def close(self) -> None:
         """Leave nothing."""
