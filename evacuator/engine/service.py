@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-from evacuator.db import nodes, services
+from evacuator.db import migrations, nodes, services
 from evacuator.db.session import Transaction
 from evacuator.engine.engine import Engine
+from evacuator.engine.record import move
 from evacuator.errors import HostUpRefused, ServiceInUse
+from evacuator.evacuation.transitions import Step
 from evacuator.versions import SERVICE_VERSION
 
 
@@ -41,7 +43,7 @@ def change_service(engine: Engine, service_id: int, wanted: ServiceChange) -> No
 
 
 def delete_service(engine: Engine, service_id: int) -> None:
-    """Forget a service and its node.
+    """Forget a service and its node: its host is gone for good, so what it still owed to clean is settled too.
 
     :raises ServiceNotFound:
     :raises ServiceInUse: it hosts instances, or unfinished evacuations name it.
@@ -52,6 +54,9 @@ def delete_service(engine: Engine, service_id: int) -> None:
         holds = services.what_holds(transaction, service.host)
         if holds:
             raise ServiceInUse(host=service.host, what=holds)
+        for record in migrations.done_away_from(transaction, service.host):
+            move(transaction, record, Step.CLEAN, f"the compute service of {service.host} was deleted")
+            nodes.release(transaction, service.host, record.instance_uuid)
         services.delete(transaction, service)
         nodes.delete(transaction, service.host)
 

@@ -218,3 +218,16 @@ def test_a_power_order_for_a_dead_host_is_refused_and_says_what_to_do(site: Site
     assert answer.status == 409
     assert "its host is down: evacuate it" in answer.body["conflictingRequest"]["message"]
     assert rows(site) == before
+
+
+def test_the_service_of_a_host_that_is_gone_for_good_is_deleted_with_all_that_it_owed(site: Site) -> None:
+    server = site.create("a")
+    site.settled(server)
+    dead(site)
+    assert site.request("DELETE", f"/os-services/{site.service('a')['id']}", version="2.53").status == 409
+    assert site.action(server, {"evacuate": {}}).status == 200
+    site.settled(server)
+    assert site.request("DELETE", f"/os-services/{site.service('a')['id']}", version="2.53").status == 204
+    assert site.migrations(server)[0]["status"] == "completed"
+    assert rows(site)["allocations"] == 1
+    assert site.verify().returncode == 0
