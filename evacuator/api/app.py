@@ -9,7 +9,9 @@ import falcon
 from falcon.routing import BaseConverter
 from oslo_config import cfg
 
-from evacuator.api import auth, faults, negotiation
+from evacuator.api import faults, negotiation
+from evacuator.api.auth import Authenticator
+from evacuator.api.auth.noauth import noauth
 from evacuator.api.collaborators import Collaborators
 from evacuator.api.http import Request, Resource
 from evacuator.api.images import BuiltInImages, Images
@@ -110,7 +112,13 @@ def _start(start_response: Any, status: str, headers: list[tuple[str, str]], exc
     return start_response(status, split, exc_info) if exc_info else start_response(status, split)
 
 
-def make_app(engine: Engine, settings: ApiSettings, images: Images | None = None, policy: Policy | None = None) -> Api:
+def make_app(
+    engine: Engine,
+    settings: ApiSettings,
+    images: Images | None = None,
+    policy: Policy | None = None,
+    authenticate: Authenticator = noauth,
+) -> Api:
     """Return the application.
 
     Without ``images`` there is the one that is built in; without ``policy``, what the process is configured with.
@@ -124,7 +132,7 @@ def make_app(engine: Engine, settings: ApiSettings, images: Images | None = None
             negotiation.Gate(
                 [
                     negotiation.check_method,
-                    negotiation.Authentication(auth.authenticator(settings.auth_strategy), policy),
+                    negotiation.Authentication(authenticate, policy),
                     negotiation.negotiate,
                     negotiation.Bodies(settings.max_body_bytes),
                     negotiation.check_project,

@@ -49,7 +49,11 @@ FAULTS: Mapping[type[errors.EvacuatorError], Fault] = {
 }
 
 #: What Falcon itself may refuse, in the same words.
-KEYS = {fault.code: fault.key for fault in FAULTS.values()} | {405: "badMethod", 429: "overLimit"}
+KEYS = {fault.code: fault.key for fault in FAULTS.values()} | {
+    405: "badMethod",
+    429: "overLimit",
+    503: "serviceUnavailable",
+}
 
 
 def fault_of(error: type[errors.EvacuatorError]) -> Fault:

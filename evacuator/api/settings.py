@@ -11,7 +11,6 @@ class ApiSettings:
     ``max_limit``: the most rows of one page. ``max_body_bytes``: in bytes.
     """
 
-    auth_strategy: str = "noauth"
     enable_instance_password: bool = True
     compute_link_prefix: str | None = None
     max_limit: int = 1000

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         _start(services, drivers)
         server.start()
         closing.callback(server.stop, wiring.GRACE)
-        _announce(server.url)
+        _announce(conf, server.url)
         wait()
     return 0
 
@@ -95,14 +95,7 @@ def _start(services: list[ComputeService], drivers: list[Driver]) -> None:
             )
 
 
-def _announce(url: str) -> None:
-    print(
-        "For the OpenStack clients:\n"
-        "export OS_AUTH_TYPE=none\n"
-        f"export OS_ENDPOINT={url}/v2.1\n"
-        "export OS_IDENTITY_API_VERSION=3",
-        file=sys.stderr,
-        flush=True,
-    )
+def _announce(conf: cfg.ConfigOpts, url: str) -> None:
+    print(serving.CLIENTS[conf.api.auth_strategy].format(endpoint=f"{url}/v2.1"), file=sys.stderr, flush=True)
     print(url, flush=True)
     wiring.tell_systemd("READY=1")

@@ -12,22 +12,40 @@ import waitress
 from oslo_config import cfg
 
 from evacuator.api.app import make_app
+from evacuator.api.auth import authenticator_of
 from evacuator.api.settings import ApiSettings
 from evacuator.engine.engine import Engine
 from evacuator.errors import NotConfigured
 
+#: What a client has to be told, by the strategy by which callers prove who they are.
+CLIENTS = {
+    "noauth": "For the OpenStack clients:\n"
+    "export OS_AUTH_TYPE=none\n"
+    "export OS_ENDPOINT={endpoint}\n"
+    "export OS_IDENTITY_API_VERSION=3",
+    "http_basic": "For the OpenStack clients, beside OS_USERNAME and OS_PASSWORD:\n"
+    "export OS_AUTH_TYPE=http_basic\n"
+    "export OS_ENDPOINT={endpoint}\n"
+    "export OS_IDENTITY_API_VERSION=3",
+    "keystone": "The OpenStack clients look in Keystone's catalog for the endpoint of the service of type compute:\n"
+    "{endpoint}",
+}
+
 
 def application_of(conf: cfg.ConfigOpts, engine: Engine) -> WSGIApplication:
-    """Put the WSGI application together."""
+    """Put the WSGI application together.
+
+    :raises NotConfigured: nobody could be authenticated.
+    """
     application: WSGIApplication = make_app(
         engine,
         ApiSettings(
-            auth_strategy=conf.api.auth_strategy,
             enable_instance_password=conf.api.enable_instance_password,
             compute_link_prefix=conf.api.compute_link_prefix,
             max_limit=conf.api.max_limit,
             max_body_bytes=conf.api.max_body_bytes,
         ),
+        authenticate=authenticator_of(conf),
     )
     return application
 

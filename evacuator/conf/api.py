@@ -15,6 +15,18 @@ OPTS = [
         ],
         help="How callers prove who they are.",
     ),
+    cfg.StrOpt(
+        "http_basic_auth_user_file",
+        default="/etc/evacuator/htpasswd",
+        help="With auth_strategy = http_basic: the users and their passwords, hashed with bcrypt, as htpasswd -B "
+        "writes them. Read again when it changes.",
+    ),
+    cfg.StrOpt(
+        "http_basic_projects_file",
+        help="With auth_strategy = http_basic: what each user is here, in lines of the form user:project:role,role. "
+        "Who is given no roles is a member, and who is not listed is refused. Read again when it changes. If not set: "
+        "every user is an administrator.",
+    ),
     cfg.BoolOpt(
         "noauth_any_address",
         default=False,
