@@ -86,7 +86,11 @@ class OrderBook:
         return STARTED
 
     def delete(self, instance: Instance, order_id: str) -> None:
-        """Remove the guest and its disks; with that the instance is gone."""
+        """Remove the guest and its disks; with that the instance is gone.
+
+        Its disk may be another host's by now, so that this needs as fresh a proof as a power-on.
+        """
+        self._prove(instance, order_id)
         self._host.driver.destroy(instance.uuid, order_id, disks=True)
         delete.bury_destroyed(self._host.engine, self._host.name, instance.uuid, order_id)
 

@@ -139,6 +139,11 @@ def prove_down(session: Session, host: str, down_time: float) -> bool:
     return written == 1
 
 
+def must_clean(session: Session, host: str | None) -> None:
+    """Write that something of ``host`` is not its own any more: it must clean before it is up."""
+    change(session, Service, {"host": host, "binary": COMPUTE_BINARY}, {"epoch": Service.epoch + 1})
+
+
 def register(session: Session, host: str, uuid: str, incarnation: str, version: int) -> None:
     """Record that a compute manager started on ``host``: it must clean before its first heartbeat is taken."""
     fresh = {"incarnation": incarnation, "version": version}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from evacuator.context import RequestContext
-from evacuator.db import actions, instances, migrations, nodes
+from evacuator.db import actions, instances, migrations, nodes, services
 from evacuator.db.clock import now
 from evacuator.db.models import Instance
 from evacuator.db.session import Transaction
@@ -36,6 +36,7 @@ def delete_instance(
         end_evacuation(transaction, instance, "the instance was deleted", keeps=instance.host)
         as_read = {"host": instance.host, "evacuation_id": instance.evacuation_id}
         if not up:
+            services.must_clean(transaction, instance.host)
             bury(transaction, instance, as_read)
             actions.finish(transaction, uuid, context.request_id)
             return
