@@ -36,8 +36,8 @@ class Unexpected(AssertionError):
     """What a story expects is not so."""
 
 
-def obey(world, line):
-    """Carry out one line, and whatever follows from it at the same moment.
+def obey(world, line, turns=None):
+    """Carry out one line, and whatever follows from it at the same moment, or its first ``turns`` turns.
 
     :raises ValueError: it is not a command.
     :raises Unexpected: it expects something that is not so.
@@ -50,7 +50,7 @@ def obey(world, line):
             if not expects:
                 world.story.tell(f"> {line}")
             act(world, *match.groups())
-            world.hub.run()
+            world.hub.run(turns)
             world.learn_names()
             if not expects:
                 world.watch.judge()

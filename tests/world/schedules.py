@@ -1,0 +1,98 @@
+"""Random stories: any command at any moment, any process in any order of turns.
+
+hypothesis draws them and makes a failing one short: what it prints is a story that ``tests.world.commands`` knows.
+"""
+
+import random
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from evacuator.virt.simulated import FaultKind
+from tests.world.commands import obey, tell
+from tests.world.world import World, a_world
+
+HOSTS = ("a", "b", "c", "d")
+NAMES = ("web", "db")
+STEPS = (
+    "accept_evacuation", "cast rebuild_instance", "claim_evacuation", "define", "own_instance", "power_on", "finish",
+    "settle_orphan", "fail", "complete", "begin_order", "prove_order", "destroy", "power_off", "complete_order", "beat",
+)  # fmt: skip
+BEGINNING = "create web on a\ncreate db on b\ndelay 70"
+
+hosts = st.sampled_from(HOSTS)
+names = st.sampled_from(NAMES)
+few = st.integers(1, 3)
+
+
+def line(template, **parts):
+    return st.builds(template.format, **parts)
+
+
+ORDERS = (
+    line("evacuate {s} {v}", s=names, v=st.sampled_from(("2.94", "2.95"))),
+    line("evacuate {s} {v} to {h}", s=names, v=st.sampled_from(("2.94", "2.95")), h=hosts),
+    line("{o} {s}", o=st.sampled_from(("start", "stop", "reboot", "reset")), s=names),
+    line("delete {s}", s=names),
+)
+OPERATORS = (
+    line("force-{d} {h}", d=st.sampled_from(("down", "down", "up")), h=hosts),
+    line("host {h} power {p}", h=hosts, p=st.sampled_from(("off", "on"))),
+    line("host {h} network {p}", h=hosts, p=st.sampled_from(("off", "on"))),
+    line("host {h} {f}", h=hosts, f=st.sampled_from(("freeze", "thaw"))),
+    line("compute {h} {c}", h=hosts, c=st.sampled_from(("crash", "restart"))),
+    line("api {c}", c=st.sampled_from(("crash", "restart", "restart"))),
+)
+FAULTS = (
+    line("broker {k} {n}", k=st.sampled_from(("drop", "duplicate", "delay", "reorder")), n=few),
+    line("database {k} {n}", k=st.sampled_from(("fail", "deadlock", "lose")), n=few),
+    line("database {p}", p=st.sampled_from(("off", "on", "on"))),
+    line(
+        "driver {h} fail {o} {n} {k}",
+        h=hosts,
+        o=st.sampled_from(("define", "power_on", "power_off", "destroy", "inventory", "find", "facts")),
+        n=few,
+        k=st.sampled_from([kind.value for kind in FaultKind if kind not in (FaultKind.MISSING, FaultKind.LOCKED)]),
+    ),
+    line(
+        "process {h} {a} {w} {s}",
+        h=st.sampled_from(("api", *HOSTS)),
+        a=st.sampled_from(("crash", "freeze")),
+        w=st.sampled_from(("before", "after")),
+        s=st.sampled_from(STEPS),
+    ),
+)
+TIME = line("delay {t}", t=st.sampled_from((1, 15, 35, 70, 130)))
+
+commands = st.one_of(*ORDERS, *OPERATORS, *FAULTS, TIME, TIME, TIME)
+
+#: How far the others get before the next command comes: to the end, mostly.
+turns = st.sampled_from((None, None, None, 1, 2, 4, 7, 12))
+
+
+class Schedule(RuleBasedStateMachine):
+    """A world in which anything may happen; at the end it is healed, and everything has to be well."""
+
+    make_world = staticmethod(lambda **options: a_world(HOSTS, **options))
+
+    @initialize(order=st.integers(0, 2**16))
+    def begin(self, order):
+        # 0: turns are taken in order. Anything else is one way to shuffle them.
+        choose = random.Random(order).randrange if order else lambda _most: 0
+        self.making = self.make_world(choose=lambda ready: choose(len(ready)))
+        self.world: World = self.making.__enter__()
+        tell(self.world, BEGINNING)
+
+    @rule(command=commands, turns=turns)
+    def go_on(self, command, turns):
+        obey(self.world, command, turns)
+
+    def teardown(self):
+        if not hasattr(self, "world"):
+            return
+        try:
+            self.world.settle()
+        except AssertionError as broken:
+            raise type(broken)(f"{broken}\n{self.world.story}") from broken
+        finally:
+            self.making.__exit__(None, None, None)

@@ -1,0 +1,59 @@
+"""What random schedules found, each as the shortest story in which it happened."""
+
+
+def test_an_instance_deleted_while_its_host_cleans_does_not_run_on_there(tell):
+    """The host was about to be up with a guest that nobody owned any more."""
+    tell(
+        """
+        create web on a
+        delay 70
+        process a freeze after inventory
+        compute a restart
+        delete web
+        expect web is gone
+        host a thaw
+        expect a down
+        delay 10
+        expect a up
+        expect web runs nowhere
+        settle
+        """
+    )
+
+
+def test_a_host_cut_off_removes_what_was_deleted_before_it_is_up_again(tell):
+    tell(
+        """
+        create web on a
+        delay 70
+        host a network off
+        delay 80
+        delete web
+        expect web is gone
+        expect web runs on a
+        host a network on
+        delay 10
+        expect a up
+        expect web runs nowhere
+        settle
+        """
+    )
+
+
+def test_a_delete_order_that_slept_too_long_is_proven_again(tell, world):
+    """Else a source that thaws would delete the disk of an instance that runs elsewhere by then."""
+    tell(
+        """
+        create web on a
+        delay 70
+        process a freeze after prove_order
+        delete web
+        delay 100
+        expect web runs on a
+        evacuate web 2.94
+        expect web ACTIVE on b
+        host a thaw
+        expect web ACTIVE on b
+        """
+    )
+    assert world.has_disk(world.instances["web"])
