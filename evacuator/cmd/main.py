@@ -19,6 +19,8 @@ COMMANDS = {
     "api": "api",
     "compute": "compute",
     "host": "host",
+    "adopt": "adopt",
+    "release": "release",
     "watch": "watch",
     "verify": "verify",
     "db": "db",

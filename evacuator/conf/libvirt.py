@@ -54,6 +54,13 @@ OPTS = [
         choices=[("kvm", "with hardware virtualisation"), ("qemu", "without")],
         help="What $virt_type in the template stands for.",
     ),
+    cfg.ListOpt(
+        "shared_paths",
+        default=[],
+        sample_default="/srv/vms, /dev/mapper/san-",
+        help="What the paths of disks that every host has begin with, besides instances_path and images_path. A guest "
+        "is adopted only if all of its disks are on such paths or on the network.",
+    ),
     cfg.StrOpt(
         "storage_id",
         help="Names the storage that instances_path is on. Hosts with the same one share it. If not set: what the file "

@@ -1,3 +1,4 @@
+import libvirt
 import pytest
 
 from evacuator.virt.libvirt.connection import Timing
@@ -9,6 +10,7 @@ from tests.libvirt.lab import TEMPLATE, Lab
 
 @pytest.fixture(scope="session")
 def running_lab():
+    libvirt.registerErrorHandler(lambda _context, _error: None, None)
     lab = Lab(["a", "b", "c"])
     try:
         lab.start()

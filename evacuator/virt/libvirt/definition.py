@@ -6,7 +6,7 @@ order of things) stays as it was. They come from libvirt and from the operator.
 
 from dataclasses import dataclass
 from string import Template
-from xml.dom.minidom import Document, Element, parseString
+from xml.dom.minidom import Document, Element, Text, parseString
 from xml.parsers.expat import ExpatError
 from xml.sax.saxutils import escape
 
@@ -138,10 +138,10 @@ def for_this_host(xml: str, uuid: str, changes: HostChanges, mark: Mark) -> str:
 def disks_of(xml: str) -> list[Disk]:
     """Return the disks of a domain, in their order; a drive without a medium has none."""
     domain = parse(xml, "A domain's description").documentElement
-    devices = _child(domain, "devices") if domain is not None else None
+    devices = child(domain, "devices") if domain is not None else None
     if devices is None:
         return []
-    return [disk for element in _children(devices, "disk") if (disk := _disk(element)) is not None]
+    return [disk for element in children(devices, "disk") if (disk := _disk(element)) is not None]
 
 
 def mark_of(xml: str) -> Mark | None:
@@ -154,23 +154,28 @@ def mark_of(xml: str) -> Mark | None:
 
 def text_of(element: Element, name: str) -> str:
     """Return the text of the first child called ``name``; empty when there is none."""
-    child = _child(element, name)
-    if child is None:
-        return ""
-    return "".join(node.data for node in child.childNodes if node.nodeType == node.TEXT_NODE).strip()
+    found = child(element, name)
+    return own_text(found) if found is not None else ""
 
 
-def _children(element: Element, name: str) -> list[Element]:
+def own_text(element: Element) -> str:
+    """Return an element's own text."""
+    return "".join(node.data for node in element.childNodes if isinstance(node, Text)).strip()
+
+
+def children(element: Element, name: str) -> list[Element]:
+    """Return the children called ``name``."""
     return [node for node in element.childNodes if isinstance(node, Element) and node.tagName == name]
 
 
-def _child(element: Element, name: str) -> Element | None:
-    return next(iter(_children(element, name)), None)
+def child(element: Element, name: str) -> Element | None:
+    """Return the first child called ``name``."""
+    return next(iter(children(element, name)), None)
 
 
 def _disk(element: Element) -> Disk | None:
     kind = element.getAttribute("type")
-    source, target = _child(element, "source"), _child(element, "target")
+    source, target = child(element, "source"), child(element, "target")
     if source is None or not (source.hasAttributes() or source.hasChildNodes()):
         return None
     path = source.getAttribute({"file": "file", "block": "dev"}.get(kind, "")) or None
@@ -179,14 +184,14 @@ def _disk(element: Element) -> Disk | None:
         kind=kind,
         path=path,
         device=element.getAttribute("device") or "disk",
-        readonly=_child(element, "readonly") is not None,
-        shareable=_child(element, "shareable") is not None,
+        readonly=child(element, "readonly") is not None,
+        shareable=child(element, "shareable") is not None,
         optional=source.getAttribute("startupPolicy") in ("optional", "requisite"),
     )
 
 
 def _add_mark(document: Document, domain: Element, mark: Mark) -> None:
-    metadata = _child(domain, "metadata")
+    metadata = child(domain, "metadata")
     if metadata is None:
         metadata = document.createElement("metadata")
         domain.appendChild(metadata)
@@ -203,17 +208,17 @@ def _add_mark(document: Document, domain: Element, mark: Mark) -> None:
 def _listen_at(domain: Element, address: str) -> None:
     """Move consoles that listen on an address of the host they were on; those open to all or to none stay so."""
     for graphics in domain.getElementsByTagName("graphics"):
-        for element in (graphics, *_children(graphics, "listen")):
+        for element in (graphics, *children(graphics, "listen")):
             name = "listen" if element is graphics else "address"
             if element.getAttribute(name) not in _EVERYWHERE:
                 element.setAttribute(name, address)
 
 
 def _use_emulator(document: Document, domain: Element, path: str) -> None:
-    devices = _child(domain, "devices")
+    devices = child(domain, "devices")
     if devices is None:
         return
-    element = _child(devices, "emulator")
+    element = child(devices, "emulator")
     if element is None:
         element = document.createElement("emulator")
         devices.insertBefore(element, devices.firstChild)
@@ -226,11 +231,11 @@ def _use_cpu(document: Document, domain: Element, mode: str) -> None:
     """Replace the CPU, but not its topology and its NUMA cells: guests count their CPUs by them."""
     cpu = document.createElement("cpu")
     cpu.setAttribute("mode", mode)
-    there = _child(domain, "cpu")
+    there = child(domain, "cpu")
     if there is None:
         domain.appendChild(cpu)
         return
     for name in ("topology", "numa"):
-        for kept in _children(there, name):
+        for kept in children(there, name):
             cpu.appendChild(kept)
     domain.replaceChild(cpu, there)

@@ -1,0 +1,161 @@
+"""``evacuator adopt``: take guests that exist already under management."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from oslo_config import cfg
+
+from evacuator.cmd import state_dir, wiring
+from evacuator.cmd.options import add_config_file
+from evacuator.context import RequestContext
+from evacuator.db import schema
+from evacuator.engine import adopt as adopting
+from evacuator.engine.adopt import ExistingGuest
+from evacuator.engine.engine import Engine, Rules
+from evacuator.errors import EvacuatorError, NotConfigured
+from evacuator.evacuation.destination import Room
+
+if TYPE_CHECKING:
+    from evacuator.virt.libvirt.adoption import Adoption, Found
+
+
+def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Describe the command."""
+    parser = subparsers.add_parser(
+        "adopt",
+        help="take guests that exist already under management",
+        description="Take domains that libvirt has on a host under management, so that they can be evacuated. One that "
+        "another host could not run (local disks, devices of its host) is left alone, and the reason is shown. Of a "
+        "domain only its metadata and its autostart are changed. Again for one that is adopted: its definition is read "
+        "anew, after it was edited. Exit status: 0 when all that were asked for are adopted.",
+    )
+    add_arguments(parser)
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done, and do nothing")
+    parser.add_argument("--project", default="admin", help="the project that they belong to (%(default)s)")
+    parser.set_defaults(run=run)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Say on which host, and which of its domains."""
+    parser.add_argument("names", metavar="NAME", nargs="*", help="names or ids of domains")
+    parser.add_argument("--all", action="store_true", help="every domain of the host")
+    parser.add_argument("--host", metavar="H", required=True, help="the host's name in the services API")
+    parser.add_argument(
+        "--state-dir",
+        metavar="D",
+        type=Path,
+        help="where all-in-one keeps its database, unless one is configured; all-in-one must not run meanwhile",
+    )
+    add_config_file(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Adopt, and say what became of each domain."""
+    with adoption_of(args.host) as adoption, engine_of(args.state_dir) as engine:
+        chosen = choose(adoption.survey(), args.names, every=args.all)
+        if not args.dry_run:
+            driver = wiring.driver_of(cfg.CONF, args.host, None)
+            try:
+                adopting.register_node(engine, args.host, asdict(driver.facts()))
+            finally:
+                driver.close()
+        taken = [_adopt(engine, adoption, args, found) for found in chosen]
+    return 0 if all(taken) else 1
+
+
+def _adopt(engine: Engine, adoption: "Adoption", args: argparse.Namespace, found: "Found") -> bool:
+    if found.obstacles:
+        print(f"{found.name}: not adopted")
+        _print_each(found.obstacles)
+        return False
+    if args.dry_run:
+        print(f"{found.name}: {'is adopted' if found.marked else 'can be adopted'}")
+        _print_each(found.notes)
+        return True
+    context = RequestContext(user_id="admin", project_id=args.project, is_admin=True)
+    room = Room(found.vcpus, found.memory_mb, found.disk_gb)
+    try:
+        definition = adoption.take(found.uuid, f"adopted into {args.host}")
+        guest = ExistingGuest(found.uuid, found.name, room, found.power_state, definition)
+        new = adopting.adopt_guest(engine, context, args.host, guest)
+    except EvacuatorError as error:
+        print(f"{found.name}: not adopted")
+        _print_each([str(error)])
+        if not found.marked:
+            adoption.let_go(found.uuid)
+        return False
+    print(f"{found.name}: {'adopted' if new else 'was adopted; its definition was read anew'} ({found.uuid})")
+    _print_each(found.notes)
+    return True
+
+
+def _print_each(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(f"    {line}")
+
+
+def choose(found: Sequence["Found"], names: Sequence[str], *, every: bool) -> list["Found"]:
+    """Return the domains that were asked for.
+
+    :raises NotConfigured: none was, or one is not there.
+    """
+    if every == bool(names):
+        raise NotConfigured(reason="Name the domains, or say --all.")
+    if every:
+        return list(found)
+    known = {each.uuid: each for each in found} | {each.name: each for each in found}
+    missing = [name for name in names if name not in known]
+    if missing:
+        raise NotConfigured(reason=f"There is no domain {', '.join(missing)} there. Known: {', '.join(sorted(known))}.")
+    return [known[name] for name in names]
+
+
+@contextmanager
+def adoption_of(host: str) -> Iterator["Adoption"]:
+    """Reach the domains of a host.
+
+    :raises NotConfigured: it is no libvirt host, or libvirt's bindings are missing.
+    """
+    conf = cfg.CONF
+    try:
+        from evacuator.virt.libvirt.adoption import adoption_on  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise NotConfigured(reason=f"This needs libvirt's Python bindings ({error}): see docs/libvirt.md.") from error
+    conf.set_override("driver", "libvirt", "compute")
+    adoption = adoption_on(conf, host)
+    try:
+        yield adoption
+    finally:
+        adoption.close()
+
+
+@contextmanager
+def engine_of(directory: Path | None) -> Iterator[Engine]:
+    """Open the database; all-in-one's own only while that does not run."""
+    with ExitStack() as closing:
+        default = None
+        if directory is not None and not cfg.CONF.database.connection:
+            default = state_dir.sqlite_url(closing.enter_context(state_dir.held(directory)))
+        database = wiring.database_of(cfg.CONF, default=default)
+        closing.callback(database.close)
+        if default is not None:
+            schema.upgrade(database)
+        yield Engine(database, _Silence(), Rules())
+
+
+class _Silence:
+    """Wakes nobody: nothing that is done here is work for a compute manager."""
+
+    def can_send_target_state(self) -> bool:
+        """Never asked."""
+        return True
+
+    def rebuild_instance(self, *_what: object) -> None:
+        """Never asked."""
+
+    def carry_out_order(self, *_what: object) -> None:
+        """Never asked."""

@@ -1,0 +1,35 @@
+"""What is written when guests that exist already come under management, and when they are given back."""
+
+from sqlalchemy import delete, select
+
+from evacuator.db.models import Allocation, Instance, InstanceAction, InstanceActionEvent, Migration
+from evacuator.db.nodes import holders, release
+from evacuator.db.session import Transaction
+from evacuator.db.writes import count, remove
+from evacuator.errors import Overtaken
+from evacuator.evacuation.transitions import Status
+
+
+def hosts_with_copies(transaction: Transaction, uuid: str) -> list[str]:
+    """Return the hosts that an instance was evacuated from and that have not been back to clean up."""
+    uncleaned = select(Migration.source_compute).where(Migration.instance_uuid == uuid, Migration.status == Status.DONE)
+    return sorted(set(transaction.scalars(uncleaned)))
+
+
+def forget(transaction: Transaction, uuid: str, host: str) -> None:
+    """Remove every trace of an instance of ``host`` with which nothing is being done.
+
+    A row that is marked deleted would have its host remove the guest with its disks; one that is not there has it
+    leave the guest alone.
+
+    :raises Overtaken: it is not so any more.
+    """
+    for holder in holders(transaction, uuid):
+        release(transaction, holder, uuid)
+    ours = select(InstanceAction.id).where(InstanceAction.instance_uuid == uuid)
+    count(transaction, delete(InstanceActionEvent).where(InstanceActionEvent.action_id.in_(ours)))
+    for model in (InstanceAction, Migration, Allocation):
+        remove(transaction, model, {"instance_uuid": uuid})
+    idle = {"uuid": uuid, "host": host, "deleted": False, "evacuation_id": None, "task_state": None}
+    if not remove(transaction, Instance, idle):
+        raise Overtaken(what="instances", where=idle)

@@ -1,0 +1,159 @@
+"""Domains that somebody made by hand come under management, are evacuated, and are given back."""
+
+import uuid
+
+import libvirt
+import pytest
+
+from tests.libvirt import witness
+from tests.libvirt.real_site import RealSite
+
+DOMAIN = """
+<domain type='qemu'>
+  <name>{name}</name>
+  <uuid>{uuid}</uuid>
+  {metadata}
+  <memory unit='MiB'>16</memory>
+  <vcpu>1</vcpu>
+  <os><type arch='x86_64' machine='pc'>hvm</type>{os}</os>
+  <features><acpi/></features>
+  <devices>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2'/>
+      <source file='{disk}'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>
+    {devices}
+  </devices>
+</domain>
+"""
+NAMES = ["plain", "odd name (1)", "ümläut", "UPPER.case", "-dash", "two-disks", "snapshots", "nvram", "cdrom", "others"]
+
+
+def disk_of(path, dev, device="disk"):
+    kind = "raw" if device == "cdrom" else "qcow2"
+    return (
+        f"<disk type='file' device='{device}'><driver name='qemu' type='{kind}'/><source file='{path}'/>"
+        f"<target dev='{dev}' bus='{'ide' if device == 'cdrom' else 'virtio'}'/></disk>"
+    )
+
+
+def inactive(host, of):
+    with host.opened() as conn:
+        return conn.lookupByUUIDString(of).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+
+
+@pytest.fixture
+def hand_made(lab):
+    """Ten domains on a, none like the other; return their ids by name."""
+    folder = lab.instances
+    (folder / "tools.iso").write_bytes(b"\0" * 65536)
+    (folder / "firmware.fd").write_bytes(b"\0" * (1 << 18))
+    (folder / "nvram_VARS.fd").write_bytes(b"\0" * (1 << 17))
+    witness.build(folder / "data.qcow2")
+    more = {
+        "two-disks": {"devices": disk_of(folder / "data.qcow2", "vdb")},
+        "nvram": {
+            "os": f"<loader readonly='yes' type='pflash'>{folder}/firmware.fd</loader>"
+            f"<nvram>{folder}/nvram_VARS.fd</nvram>"
+        },
+        "cdrom": {"devices": disk_of(folder / "tools.iso", "hda", "cdrom")},
+        "others": {"metadata": "<metadata><o:info xmlns:o='http://example.org/o' x='1'><o:y/></o:info></metadata>"},
+    }
+    ids = {name: str(uuid.uuid4()) for name in NAMES}
+    with lab["a"].opened() as conn:
+        for name, identity in ids.items():
+            disk = folder / f"{identity}.qcow2"
+            witness.build(disk, period=2)
+            parts = {"metadata": "", "os": "", "devices": "", **more.get(name, {})}
+            conn.defineXML(DOMAIN.format(name=name, uuid=identity, disk=disk, **parts))
+        conn.lookupByName("snapshots").snapshotCreateXML("<domainsnapshot><name>before</name></domainsnapshot>")
+        conn.lookupByName("plain").setAutostart(1)
+    return ids
+
+
+@pytest.fixture
+def site(lab, tmp_path):
+    site = RealSite(tmp_path / "site", lab)
+    yield site
+    site.kill()
+
+
+def command(site, *words):
+    return site.run(*words, "--state-dir", str(site.state_dir), "--config-file", str(site._config))
+
+
+def test_ten_hand_made_domains_are_adopted_evacuated_and_released(lab, site, hand_made):
+    originals = {name: inactive(lab["a"], identity) for name, identity in hand_made.items()}
+
+    tried = command(site, "adopt", "--host", "a", "--all", "--dry-run")
+    assert (tried.returncode, tried.stdout.count("can be adopted")) == (0, 10), tried.stdout + tried.stderr
+    assert "its autostart is taken away" in tried.stdout
+    assert {name: inactive(lab["a"], identity) for name, identity in hand_made.items()} == originals
+
+    adopted = command(site, "adopt", "--host", "a", "--all")
+    assert (adopted.returncode, adopted.stdout.count(": adopted (")) == (0, 10), adopted.stdout + adopted.stderr
+    again = command(site, "adopt", "--host", "a", "plain")
+    assert "its definition was read anew" in again.stdout, again.stderr
+
+    site.start()
+    site.find("a")
+    with lab["a"].opened() as conn:
+        assert not conn.lookupByName("plain").autostart()
+    servers = list(hand_made.values())
+    shown = {server["id"]: server for server in site.get("/servers/detail?all_tenants=1")["servers"]}
+    assert {shown[identity]["name"] for identity in servers} == set(NAMES)
+    assert site.ask(hand_made["odd name (1)"], "os-start")["status"] == "ACTIVE"
+
+    lab["a"].power_off()
+    site.lose("a")
+    site.evacuate(*servers, version="2.95", host="b")
+    assert site.ended(*servers) == ["done"] * 10
+    assert {site.domain("b", server) for server in servers} == {"off"}
+    assert {site.boots(server) for name, server in hand_made.items() if name != "odd name (1)"} == {0}
+    assert site.ask(hand_made["two-disks"], "os-start")["status"] == "ACTIVE"
+    lab["a"].power_on()
+    site.find("a")
+    assert {site.domain("a", server) for server in servers} == {None}
+    assert (lab.instances / "nvram_VARS.fd").exists()
+    site.stop()
+
+    released = command(site, "release", "--host", "b", "--all")
+    assert (released.returncode, released.stdout.count(": released")) == (0, 10), released.stdout + released.stderr
+    assert {name: inactive(lab["b"], identity) for name, identity in hand_made.items()} == originals
+    with lab["b"].opened() as conn:
+        assert conn.lookupByName("plain").autostart()
+        assert conn.lookupByName("two-disks").isActive()
+        conn.lookupByName("plain").setAutostart(0)
+    # Nobody's business any more: a site that starts again leaves them alone.
+    site.start()
+    site.find("b")
+    assert site.get("/servers?all_tenants=1")["servers"] == []
+    assert site.domain("b", hand_made["two-disks"]) == "running"
+
+
+def test_what_another_host_could_not_run_is_left_alone_and_the_reason_is_shown(lab, site):
+    local = lab.root / "local.qcow2"
+    witness.build(local)
+    passed = "<hostdev mode='subsystem' type='pci'><source><address bus='0' slot='5' function='0'/></source></hostdev>"
+    with lab["a"].opened() as conn:
+        for name, devices in (("local", ""), ("card", passed)):
+            disk = local if name == "local" else lab.instances / "x.qcow2"
+            conn.defineXML(DOMAIN.format(name=name, uuid=uuid.uuid4(), disk=disk, metadata="", os="", devices=devices))
+
+    done = command(site, "adopt", "--host", "a", "--all")
+
+    assert done.returncode == 1
+    assert f"disk vda ({local}) is not on a path that every host has" in done.stdout
+    assert "a pci device of its host is passed through to it" in done.stdout
+    with lab["a"].opened() as conn:
+        assert "evacuator" not in conn.lookupByName("local").XMLDesc() + conn.lookupByName("card").XMLDesc()
+
+
+def test_all_in_one_and_adopt_do_not_write_to_one_file_at_once(lab, site, hand_made):
+    site.start()
+
+    done = command(site, "adopt", "--host", "a", "plain")
+
+    assert done.returncode == 1
+    assert "in use by another evacuator process" in done.stderr
