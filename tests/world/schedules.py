@@ -33,12 +33,12 @@ ORDERS = (
     line("evacuate {s} {v}", s=names, v=st.sampled_from(("2.94", "2.95"))),
     line("evacuate {s} {v} to {h}", s=names, v=st.sampled_from(("2.94", "2.95")), h=hosts),
     line("{o} {s}", o=st.sampled_from(("start", "stop", "reboot", "reset")), s=names),
-    line("delete {s}", s=names),
 )
+RARELY = (line("delete {s}", s=names),)
 OPERATORS = (
-    line("force-{d} {h}", d=st.sampled_from(("down", "down", "up")), h=hosts),
-    line("host {h} power {p}", h=hosts, p=st.sampled_from(("off", "on"))),
-    line("host {h} network {p}", h=hosts, p=st.sampled_from(("off", "on"))),
+    line("force-{d} {h}", d=st.sampled_from(("down", "up", "up")), h=hosts),
+    line("host {h} power {p}", h=hosts, p=st.sampled_from(("off", "on", "on"))),
+    line("host {h} network {p}", h=hosts, p=st.sampled_from(("off", "on", "on"))),
     line("host {h} {f}", h=hosts, f=st.sampled_from(("freeze", "thaw"))),
     line("compute {h} {c}", h=hosts, c=st.sampled_from(("crash", "restart"))),
     line("api {c}", c=st.sampled_from(("crash", "restart", "restart"))),
@@ -56,7 +56,7 @@ FAULTS = (
     ),
     line(
         "process {h} {a} {w} {s}",
-        h=st.sampled_from(("api", *HOSTS)),
+        h=st.sampled_from(("api", "any", "any")),
         a=st.sampled_from(("crash", "freeze")),
         w=st.sampled_from(("before", "after")),
         s=st.sampled_from(STEPS),
@@ -64,7 +64,10 @@ FAULTS = (
 )
 TIME = line("delay {t}", t=st.sampled_from((1, 15, 35, 70, 130)))
 
-commands = st.one_of(*ORDERS, *OPERATORS, *FAULTS, TIME, TIME, TIME)
+commands = st.one_of(*ORDERS, *OPERATORS, *FAULTS, st.one_of(*RARELY, TIME), TIME, TIME)
+
+#: How the host of an instance comes to be declared dead. Only the first is fenced.
+DEATHS = ("host {h} power off", "host {h} freeze", "host {h} network off", "compute {h} crash", None)
 
 #: How far the others get before the next command comes: to the end, mostly.
 turns = st.sampled_from((None, None, None, 1, 2, 4, 7, 12))
@@ -82,6 +85,31 @@ class Schedule(RuleBasedStateMachine):
         self.making = self.make_world(choose=lambda ready: choose(len(ready)))
         self.world: World = self.making.__enter__()
         tell(self.world, BEGINNING)
+
+    @rule(
+        name=names,
+        death=st.sampled_from(DEATHS),
+        version=st.sampled_from(("2.94", "2.95")),
+        faults=st.lists(st.one_of(*FAULTS), max_size=2),
+        turns=turns,
+    )
+    def lose_its_host(self, name, death, version, faults, turns):
+        """The one story that this is about, amid all the others."""
+        host = self.world.instance(name).host
+        obey(self.world, "database on")
+        obey(self.world, "api restart")
+        if death:
+            obey(self.world, death.format(h=host))
+        obey(self.world, f"force-down {host}")
+        for fault in faults:
+            obey(self.world, fault)
+        obey(self.world, f"evacuate {name} {version}", turns)
+
+    @rule(host=hosts)
+    def find_it_again(self, host):
+        """What was lost comes back: else there would soon be no host left."""
+        for way in ("host {h} network on", "host {h} thaw", "host {h} power on", "delay 15", "force-up {h}"):
+            obey(self.world, way.format(h=host))
 
     @rule(command=commands, turns=turns)
     def go_on(self, command, turns):

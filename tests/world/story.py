@@ -34,13 +34,15 @@ class Story(logging.Handler):
             self.tell(f"    {record.getMessage()}")
 
     def listen(self):
-        """Take in the transitions that the engine logs."""
+        """Take in the transitions that the engine logs; what compute managers say of every fault is too much."""
         logger = logging.getLogger("evacuator.engine.record")
         logger.setLevel(logging.INFO)
         logger.addHandler(self)
+        logging.getLogger("evacuator.compute").setLevel(logging.CRITICAL)
 
     def close(self):
         logging.getLogger("evacuator.engine.record").removeHandler(self)
+        logging.getLogger("evacuator.compute").setLevel(logging.NOTSET)
         super().close()
 
     def __str__(self):

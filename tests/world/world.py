@@ -63,7 +63,7 @@ def empty_database():
 
 @dataclass
 class Strike:
-    """What befalls a process when it comes to a boundary for the ``nth`` time from now."""
+    """What befalls a process, or any, when it comes to a boundary for the ``nth`` time from now."""
 
     process: str
     when: str
@@ -187,7 +187,7 @@ class World:
 
     def _strike(self, process, when, what):
         for strike in self.strikes:
-            if (strike.process, strike.when, strike.what) == (process.name, when, what):
+            if strike.process in (process.name, "any") and (strike.when, strike.what) == (when, what):
                 strike.nth -= 1
                 if strike.nth == 0:
                     self.strikes.remove(strike)
