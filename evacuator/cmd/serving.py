@@ -26,6 +26,7 @@ CLIENTS = {
     "http_basic": "For the OpenStack clients, beside OS_USERNAME and OS_PASSWORD:\n"
     "export OS_AUTH_TYPE=http_basic\n"
     "export OS_ENDPOINT={endpoint}\n"
+    "export OS_IDENTITY_ENDPOINT_OVERRIDE={endpoint}\n"
     "export OS_IDENTITY_API_VERSION=3",
     "keystone": "The OpenStack clients look in Keystone's catalog for the endpoint of the service of type compute:\n"
     "{endpoint}",
