@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, insert, not_, or_, select
+from sqlalchemy import ColumnElement, and_, case, exists, func, insert, not_, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from evacuator.db.clock import now, seconds_ago
 from evacuator.db.models import COMPUTE_BINARY, Instance, Migration, Service
-from evacuator.db.writes import Facts, change, remove
+from evacuator.db.writes import Facts, change, condition, count, remove
 from evacuator.errors import HostNotMapped, ServiceNotFound
 from evacuator.evacuation.transitions import UNFINISHED, Status
 
@@ -163,17 +163,18 @@ def epoch_of(session: Session, host: str, incarnation: str) -> int | None:
 def beat(session: Session, host: str, incarnation: str, epoch: int, down_time: float) -> bool:
     """Say that ``host`` is alive and clean up to ``epoch``; False when its row says otherwise."""
     gap = or_(Service.last_seen.is_(None), Service.last_seen < seconds_ago(down_time / 2))
-    written = change(
-        session,
-        Service,
-        {"host": host, "binary": COMPUTE_BINARY, "incarnation": incarnation, "epoch": epoch},
-        {
-            "last_seen": now(),
-            "cleaned_epoch": epoch,
-            "up_since": case((or_(gap, Service.up_since.is_(None)), now()), else_=Service.up_since),
-        },
+    mine = {"host": host, "binary": COMPUTE_BINARY, "incarnation": incarnation, "epoch": epoch}
+    statement = (
+        update(Service)
+        .where(condition(Service, mine))
+        # In this order: MariaDB computes each value from what those before it have written already.
+        .ordered_values(
+            ("up_since", case((or_(gap, Service.up_since.is_(None)), now()), else_=Service.up_since)),
+            ("last_seen", now()),
+            ("cleaned_epoch", epoch),
+        )
     )
-    return written == 1
+    return count(session, statement) == 1
 
 
 def edit(session: Session, service: Service, values: Facts) -> None:
