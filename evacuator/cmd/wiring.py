@@ -80,7 +80,7 @@ class Messaging:
     def close(self) -> None:
         """Send what waits, then let go."""
         self.outbox.close()
-        self.transport.cleanup()
+        transport.close_transport(self.transport)
 
 
 def messaging_of(conf: cfg.ConfigOpts) -> Messaging:

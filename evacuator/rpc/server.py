@@ -1,5 +1,6 @@
 """Listens for wake-ups on behalf of a compute manager."""
 
+import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -7,8 +8,11 @@ import oslo_messaging
 
 from evacuator.context import RequestContext
 from evacuator.rpc.serializer import ContextSerializer
-from evacuator.rpc.transport import TOPIC, Transport
+from evacuator.rpc.transport import TOPIC, Transport, within
 from evacuator.versions import SERVICE_VERSION, rpc_version_of
+
+#: How long a broker that does not answer can hold up the order to stop.
+STOP_SECONDS = 3.0
 
 
 class Woken(Protocol):
@@ -46,13 +50,21 @@ class ComputeEndpoint:
 
 
 def listen(transport: Transport, host: str, woken: Woken) -> Callable[[], None]:
-    """Listen for messages to ``host``; return what stops that."""
+    """Listen for messages to ``host`` as soon as the broker answers; return what stops that.
+
+    Neither waits for the broker: messages are hints, and a host does its work without them.
+    """
     target = oslo_messaging.Target(topic=TOPIC, server=host)
     server = oslo_messaging.get_rpc_server(transport, target, [ComputeEndpoint(woken)], serializer=ContextSerializer())
-    server.start()
+    start = threading.Thread(target=server.start, name=f"{host} listens", daemon=True)
+    start.start()
 
-    def stop() -> None:
+    def end() -> None:
         server.stop()
         server.wait()
+
+    def stop() -> None:
+        if not start.is_alive():
+            within(STOP_SECONDS, end)
 
     return stop

@@ -1,5 +1,7 @@
 """The way messages take: in-process (``fake://``), or a broker."""
 
+import threading
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import oslo_messaging
@@ -25,3 +27,15 @@ def open_transport(conf: cfg.ConfigOpts) -> Transport:
     ``conf`` must be the global ``cfg.CONF``: oslo.messaging registers some of its options nowhere else.
     """
     return oslo_messaging.get_rpc_transport(conf, allowed_remote_exmods=[])
+
+
+def close_transport(transport: Transport, timeout: float = 3.0) -> None:
+    """Say goodbye to the broker, if it listens within ``timeout`` seconds; it notices otherwise, too."""
+    within(timeout, transport.cleanup)
+
+
+def within(timeout: float, goodbye: Callable[[], None]) -> None:
+    """Do ``goodbye``, and wait ``timeout`` seconds at most for its end: a broker that is silent is not waited for."""
+    thread = threading.Thread(target=goodbye, name="goodbye", daemon=True)
+    thread.start()
+    thread.join(timeout)
