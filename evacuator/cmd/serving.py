@@ -3,6 +3,7 @@
 import ipaddress
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -89,8 +90,16 @@ class HttpServer:
 
     def stop(self, timeout: float) -> None:
         """Take no more requests, and answer those that are being worked on."""
-        self._server.close()
+        deadline = time.monotonic() + timeout
+        # The listening socket alone; the way by which workers tell that an answer is ready stays open until the end.
+        self._server.del_channel()
+        self._server.socket.close()
         self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=timeout)
+        while self._unsent() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    def _unsent(self) -> bool:
+        return any(channel.total_outbufs_len for channel in list(self._server.active_channels.values()))
 
 
 @contextmanager
