@@ -1,0 +1,144 @@
+import stat
+import threading
+import uuid
+
+import pytest
+
+from evacuator import errors
+from evacuator.virt.driver import Guest
+from evacuator.virt.libvirt.disks import MARKER, DiskFolder
+
+GUEST = Guest(str(uuid.uuid4()), "n", 1, 64, 3, None, "p")
+
+FAKE_QEMU_IMG = """#!/bin/sh
+echo "$@" >> "$(dirname "$0")/calls"
+[ ! -e "$(dirname "$0")/broken" ] || { echo "disk full" >&2; exit 1; }
+case $1 in
+info) echo '{"virtual-size": 5368709120}' ;;
+convert) echo copied > "$7" ;;
+create) for last; do case $last in /*new-disks/*) echo made > "$last" ;; esac; done ;;
+esac
+"""
+
+
+@pytest.fixture
+def tools(tmp_path, monkeypatch):
+    """A qemu-img that takes notes."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "qemu-img").write_text(FAKE_QEMU_IMG)
+    (folder / "qemu-img").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return folder
+
+
+@pytest.fixture
+def make(tmp_path):
+    for name in ("new-disks", "images"):
+        (tmp_path / name).mkdir()
+
+    def folder(host="a", *, copies=False):
+        return DiskFolder(host, tmp_path / "new-disks", tmp_path / "images", copies, 0o640, 10.0)
+
+    return folder
+
+
+def names(folder):
+    return sorted(path.name for path in folder.instances.iterdir())
+
+
+def test_an_empty_disk_has_the_flavors_size(tools, make):
+    make().make(GUEST)
+
+    assert names(make()) == [f"{GUEST.uuid}.qcow2"]
+    assert stat.S_IMODE(make().path_of(GUEST.uuid).stat().st_mode) == 0o640
+    assert (tools / "calls").read_text().endswith(f" {3 << 30}\n")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("i.qcow2", "qcow2"), ("i.raw", "raw"), ("i.img", "raw")])
+@pytest.mark.parametrize("copies", [True, False])
+def test_a_disk_from_an_image_is_no_smaller_than_that(tools, make, name, kind, copies):
+    folder = make(copies=copies)
+    (folder.images / name).write_text("image")
+
+    folder.make(Guest(GUEST.uuid, "n", 1, 64, 3, "i", "p"))
+
+    calls = (tools / "calls").read_text()
+    assert f" {kind} " in calls
+    assert calls.endswith(f" {5 << 30}\n")
+    assert ("convert" in calls) is copies
+
+
+@pytest.mark.parametrize("image", ["nowhere", "../images/i", "/etc/passwd"])
+def test_an_image_that_is_not_in_its_folder_is_not_there(tools, make, image):
+    (make().images / "i.raw").write_text("image")
+
+    with pytest.raises(errors.DriverError, match="There is no image"):
+        make().make(Guest(GUEST.uuid, "n", 1, 64, 3, image, "p"))
+    assert names(make()) == []
+
+
+def test_a_disk_that_is_there_is_kept(tools, make):
+    make().path_of(GUEST.uuid).write_text("precious")
+
+    make().make(GUEST)
+
+    assert make().path_of(GUEST.uuid).read_text() == "precious"
+    assert not (tools / "calls").exists()
+
+
+def test_what_an_attempt_that_died_left_is_removed_but_not_what_another_host_is_at(tools, make):
+    for host in ("a", "b"):
+        (make().instances / f".{GUEST.uuid}.{host}.0123abcd").touch()
+
+    make("a").make(GUEST)
+
+    assert names(make()) == [f".{GUEST.uuid}.b.0123abcd", f"{GUEST.uuid}.qcow2"]
+
+
+def test_a_tool_that_fails_leaves_nothing_and_its_words(tools, make):
+    (tools / "broken").touch()
+
+    with pytest.raises(errors.DriverError, match="disk full"):
+        make().make(GUEST)
+    assert names(make()) == []
+
+
+def test_a_tool_that_is_missing_is_said_to_be(make, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(errors.DriverError, match="could not be run"):
+        make().make(GUEST)
+
+
+def test_only_disks_in_our_folder_are_deleted(make, tmp_path):
+    ours, precious = make().path_of(GUEST.uuid), tmp_path / "images" / "precious.qcow2"
+    ours.touch()
+    precious.touch()
+
+    left = make().delete([str(ours), str(precious), str(ours)])
+
+    assert left == [str(precious)]
+    assert (ours.exists(), precious.exists()) == (False, True)
+
+
+def test_a_storage_gets_one_name_however_many_ask_at_once(make):
+    found, barrier = [], threading.Barrier(8)
+
+    def ask(host):
+        barrier.wait()
+        found.append(make(host).storage_id())
+
+    threads = [threading.Thread(target=ask, args=(f"h{number}",)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(found) == 8
+    assert len(set(found)) == 1
+    assert names(make()) == [MARKER]
+
+
+def test_the_size_of_a_storage_is_that_of_its_file_system(make):
+    assert make().size_gb() >= 1

@@ -1,0 +1,74 @@
+import pytest
+
+from evacuator.virt.libvirt.survey import Size, obstacles, size_of
+
+SHARED = ["/srv/vms", "/dev/mapper/san-"]
+
+
+def xml(devices="", more=""):
+    return f"<domain type='kvm'><name>n</name>{more}<devices>{devices}</devices></domain>"
+
+
+def disk(path, kind="file", attribute="file"):
+    return f"<disk type='{kind}'><source {attribute}='{path}'/><target dev='vda'/></disk>"
+
+
+@pytest.mark.parametrize(
+    "devices",
+    [
+        "",
+        disk("/srv/vms/a.qcow2"),
+        disk("/dev/mapper/san-7", "block", "dev"),
+        "<disk type='network'><source protocol='rbd' name='p/i'/><target dev='vda'/></disk>",
+        "<disk type='file' device='cdrom'><target dev='sda'/></disk>",
+        "<disk type='file' device='cdrom'><source file='/iso' startupPolicy='optional'/><target dev='sda'/></disk>",
+        "<interface type='bridge'><source bridge='br0'/></interface>",
+        "<memory model='dimm'/>",
+    ],
+)
+def test_what_another_host_can_run(devices):
+    assert obstacles(xml(devices), SHARED) == []
+
+
+@pytest.mark.parametrize(
+    ("devices", "reason"),
+    [
+        (disk("/var/lib/libvirt/images/a.qcow2"), r"disk vda (/var/lib/libvirt/images/a.qcow2) is not on a path"),
+        (disk("/srv/vms-local/a"), "is not on a path that every host has"),
+        ("<disk type='volume'><source pool='p' volume='v'/><target dev='vdb'/></disk>", "disk vdb is of type volume"),
+        ("<hostdev type='pci'/>", "a pci device of its host"),
+        ("<interface type='hostdev'/>", "a network card of its host"),
+        ("<filesystem><source dir='/home'/></filesystem>", "a folder of its host is passed through to it (/home)"),
+        ("<tpm><backend type='emulator'/></tpm>", "the state of its TPM (emulator)"),
+        ("<memory model='nvdimm'/>", "its persistent memory"),
+    ],
+)
+def test_what_another_host_cannot_run_and_why(devices, reason):
+    (found,) = obstacles(xml(devices), SHARED)
+    assert reason in found
+
+
+@pytest.mark.parametrize(
+    ("os", "reasons"),
+    [
+        ("<os><type>hvm</type></os>", 0),
+        ("<os><nvram>/srv/vms/a.fd</nvram></os>", 0),
+        ("<os><nvram type='file'><source file='/srv/vms/a.fd'/></nvram></os>", 0),
+        ("<os><nvram>/var/lib/libvirt/qemu/nvram/a.fd</nvram></os>", 1),
+        ("<os firmware='efi'><type>hvm</type></os>", 1),
+    ],
+)
+def test_firmware_keeps_its_variables_in_a_file(os, reasons):
+    assert len(obstacles(xml(more=os), SHARED)) == reasons
+
+
+@pytest.mark.parametrize(
+    ("more", "size"),
+    [
+        ("<memory>2097152</memory><vcpu>4</vcpu>", Size(4, 2048)),
+        ("<memory unit='GiB'>3</memory><vcpu current='1'>2</vcpu>", Size(2, 3072)),
+        ("<memory unit='b'>1048576</memory>", Size(1, 1)),
+    ],
+)
+def test_what_a_guest_takes(more, size):
+    assert size_of(xml(more=more)) == size
