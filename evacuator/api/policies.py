@@ -3,6 +3,7 @@
 A policy file replaces single rules; it is read again when it changes.
 """
 
+import argparse
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,36 +70,47 @@ ROLES = (
         "An administrator or anybody of the project.",
     ),
     ("admin_api", "rule:context_is_admin", "Who may use what only administrators may."),
+    ("project_manager_api", "role:manager and project_id:%(project_id)s", "Who may manage what is the project's."),
     ("project_member_api", "role:member and project_id:%(project_id)s", "Who may change what is the project's."),
     ("project_reader_api", "role:reader and project_id:%(project_id)s", "Who may look at what is the project's."),
+    ("project_manager_or_admin", "rule:project_manager_api or rule:context_is_admin", "A manager or an administrator."),
     ("project_member_or_admin", "rule:project_member_api or rule:context_is_admin", "A member or an administrator."),
     ("project_reader_or_admin", "rule:project_reader_api or rule:context_is_admin", "A reader or an administrator."),
 )
 
-ACTION = "/servers/{server_id}/action"
+
+def _action(name: str) -> tuple[str, str]:
+    """Return the request for an action of a server, as Nova's documents write it."""
+    return ("POST", f"/servers/{{server_id}}/action ({name})")
+
+
+SERVERS, SERVERS_DETAIL = ("GET", "/servers"), ("GET", "/servers/detail")
+SERVER = ("GET", "/servers/{server_id}")
+NEW_SERVER = ("POST", "/servers")
+SERVER_ACTION = ("GET", "/servers/{server_id}/os-instance-actions/{request_id}")
 
 #: Rule, default, what it allows, and the requests that it guards.
 RULES = (
-    (EVACUATE, ADMIN, "Bring a server of a dead host back on another host.", ("POST", ACTION)),
-    (LIST, READER, "List servers.", ("GET", "/servers")),
-    (DETAIL, READER, "List servers with all they have.", ("GET", "/servers/detail")),
-    (LIST_ALL, ADMIN, "List the servers of all projects.", ("GET", "/servers")),
-    (DETAIL_ALL, ADMIN, "List the servers of all projects with all they have.", ("GET", "/servers/detail")),
-    (ALL_FILTERS, ADMIN, "List servers by what only administrators see.", ("GET", "/servers")),
-    (SHOW, READER, "Show a server.", ("GET", "/servers/{server_id}")),
-    (SHOW_HOST_STATUS, ADMIN, "Show whether the host of a server is up.", ("GET", "/servers/{server_id}")),
-    (EXTENDED_ATTRIBUTES, ADMIN, "Show on which host a server is.", ("GET", "/servers/{server_id}")),
-    (CREATE, MEMBER, "Create a server.", ("POST", "/servers")),
-    (CREATE_ON_HOST, ADMIN, "Create a server on a host, whatever the scheduler thinks.", ("POST", "/servers")),
-    (REQUEST_HOST, ADMIN, "Create a server on a host.", ("POST", "/servers")),
+    (EVACUATE, ADMIN, "Bring a server of a dead host back on another host.", _action("evacuate")),
+    (LIST, READER, "List servers.", SERVERS),
+    (DETAIL, READER, "List servers with all they have.", SERVERS_DETAIL),
+    (LIST_ALL, ADMIN, "List the servers of all projects.", SERVERS),
+    (DETAIL_ALL, ADMIN, "List the servers of all projects with all they have.", SERVERS_DETAIL),
+    (ALL_FILTERS, ADMIN, "List servers by what only administrators see.", SERVERS, SERVERS_DETAIL),
+    (SHOW, READER, "Show a server.", SERVER),
+    (SHOW_HOST_STATUS, ADMIN, "Show whether the host of a server is up.", SERVER, SERVERS_DETAIL),
+    (EXTENDED_ATTRIBUTES, ADMIN, "Show on which host a server is.", SERVER, SERVERS_DETAIL),
+    (CREATE, MEMBER, "Create a server.", NEW_SERVER),
+    (CREATE_ON_HOST, ADMIN, "Create a server on a host, whatever the scheduler thinks.", NEW_SERVER),
+    (REQUEST_HOST, ADMIN, "Create a server on a host.", NEW_SERVER),
     (DELETE, MEMBER, "Delete a server.", ("DELETE", "/servers/{server_id}")),
-    (START, MEMBER, "Start a server.", ("POST", ACTION)),
-    (STOP, MEMBER, "Stop a server.", ("POST", ACTION)),
-    (REBOOT, MEMBER, "Restart a server.", ("POST", ACTION)),
-    (RESET_STATE, ADMIN, "Set the recorded state of a server.", ("POST", ACTION)),
-    (LOCK, MEMBER, "Lock a server.", ("POST", ACTION)),
-    (UNLOCK, MEMBER, "Unlock a server.", ("POST", ACTION)),
-    (UNLOCK_OVERRIDE, ADMIN, "Unlock a server that an administrator has locked.", ("POST", ACTION)),
+    (START, MEMBER, "Start a server.", _action("os-start")),
+    (STOP, MEMBER, "Stop a server.", _action("os-stop")),
+    (REBOOT, MEMBER, "Restart a server.", _action("reboot")),
+    (RESET_STATE, ADMIN, "Set the recorded state of a server.", _action("os-resetState")),
+    (LOCK, MEMBER, "Lock a server.", _action("lock")),
+    (UNLOCK, MEMBER, "Unlock a server.", _action("unlock")),
+    (UNLOCK_OVERRIDE, ADMIN, "Unlock a server that an administrator has locked.", _action("unlock")),
     (SERVICES_LIST, ADMIN, "List compute services.", ("GET", "/os-services")),
     (SERVICES_UPDATE, ADMIN, "Enable, disable or force down a service.", ("PUT", "/os-services/{service_id}")),
     (SERVICES_DELETE, ADMIN, "Forget a service.", ("DELETE", "/os-services/{service_id}")),
@@ -116,24 +128,9 @@ RULES = (
         ("GET", "/servers/{server_id}/migrations/{migration_id}"),
     ),
     (ACTIONS_LIST, READER, "List what was asked of a server.", ("GET", "/servers/{server_id}/os-instance-actions")),
-    (
-        ACTIONS_SHOW,
-        READER,
-        "Show what was asked of a server.",
-        ("GET", "/servers/{server_id}/os-instance-actions/{request_id}"),
-    ),
-    (
-        ACTIONS_EVENTS,
-        ADMIN,
-        "Show the parts of what was asked of a server, with host and traceback.",
-        ("GET", "/servers/{server_id}/os-instance-actions/{request_id}"),
-    ),
-    (
-        ACTIONS_EVENT_DETAILS,
-        ADMIN,
-        "Show why a part of what was asked of a server failed.",
-        ("GET", "/servers/{server_id}/os-instance-actions/{request_id}"),
-    ),
+    (ACTIONS_SHOW, READER, "Show what was asked of a server.", SERVER_ACTION),
+    (ACTIONS_EVENTS, ADMIN, "Show the parts of what was asked of a server, with host and traceback.", SERVER_ACTION),
+    (ACTIONS_EVENT_DETAILS, ADMIN, "Show why a part of what was asked of a server failed.", SERVER_ACTION),
     (
         FLAVORS_EXTRA_SPECS_LIST,
         READER,
@@ -163,26 +160,55 @@ RULES = (
     (ZONES_DETAIL, ADMIN, "List availability zones with their hosts.", ("GET", "/os-availability-zone/detail")),
 )
 
+#: What Nova has no rule for either: whoever is let in may ask for it.
+UNGUARDED = frozenset(
+    {
+        ("GET", "/flavors"),
+        ("GET", "/flavors/detail"),
+        ("GET", "/flavors/{flavor_id}"),
+        ("GET", "/images"),
+        ("GET", "/images/{image_id}"),
+        ("GET", "/v2/images"),
+        ("GET", "/v2/images/{image_id}"),
+        ("GET", "/versions/{version}"),
+    }
+)
+
 
 def list_rules() -> list[policy.RuleDefault]:
     """Return every rule with its default, for the tools of oslo.policy."""
     roles = [policy.RuleDefault(name, check, description) for name, check, description in ROLES]
     return roles + [
         policy.DocumentedRuleDefault(
-            name, check, description, [{"method": method, "path": path}], scope_types=["project"]
+            name,
+            check,
+            description,
+            [{"method": method, "path": path} for method, path in requests],
+            scope_types=["project"],
         )
-        for name, check, description, (method, path) in RULES
+        for name, check, description, *requests in RULES
     ]
 
 
 def get_enforcer(conf: cfg.ConfigOpts | None = None) -> policy.Enforcer:
-    """Return what decides, by ``conf`` and the policy file that it names; without it, by the default configuration."""
+    """Return what decides, by ``conf`` and the policy file that it names.
+
+    Without one, which is how the tools of oslo.policy call it, by the configuration files named on the command line, or
+    else by the default ones.
+    """
     if conf is None:
         conf = cfg.CONF
-        conf([], project="evacuator")
+        conf([], project="evacuator", default_config_files=_named_on_the_command_line())
     enforcer = policy.Enforcer(conf)
     enforcer.register_defaults(list_rules())
     return enforcer
+
+
+def _named_on_the_command_line() -> list[str] | None:
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--config-file", action="append")
+    named: list[str] | None = parser.parse_known_args()[0].config_file
+    return named
 
 
 class Policy:

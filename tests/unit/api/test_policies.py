@@ -5,6 +5,7 @@ from evacuator.api import policies
 from evacuator.api.app import ROUTES
 from evacuator.api.errors import PolicyForbids
 from evacuator.api.policies import Policy, get_enforcer
+from evacuator.api.resources.server_actions import ACTIONS
 from evacuator.context import RequestContext
 
 MEMBER = RequestContext(user_id="user", project_id="project", roles=["member", "reader"])
@@ -42,12 +43,36 @@ def test_a_policy_file_is_read_again_when_it_changes(tmp_path):
     assert policy.allows(MEMBER, policies.EVACUATE)
 
 
-def test_every_rule_guards_a_request_that_is_served():
-    templates = {path for path, _ in ROUTES}
-    for rule, _, _, (_, path) in policies.RULES:
-        assert path in templates, rule
+METHODS = ("get", "post", "put", "patch", "delete")
+
+
+def served():
+    """Return every request there is; each action of a server as one of its own."""
+    requests = {
+        (method.upper(), path) for path, resource in ROUTES for method in METHODS if hasattr(resource, f"on_{method}")
+    }
+    action = ("POST", "/servers/{server_id}/action")
+    return requests - {action} | {(action[0], f"{action[1]} ({name})") for name in ACTIONS}
+
+
+def guarded():
+    return {request for _, _, _, *requests in policies.RULES for request in requests}
+
+
+def test_every_rule_guards_requests_that_are_served():
+    assert guarded() - served() == set()
+
+
+def test_every_request_that_is_served_has_a_rule_or_is_for_whoever_is_let_in():
+    assert served() - guarded() == policies.UNGUARDED
 
 
 def test_no_rule_is_listed_twice():
     names = [rule.name for rule in policies.list_rules()]
     assert len(names) == len(set(names))
+
+
+def test_what_rules_refer_to_exists(tmp_path):
+    enforcer = make(tmp_path)._enforcer
+    enforcer.load_rules()
+    assert enforcer.check_rules(raise_on_violation=True)
