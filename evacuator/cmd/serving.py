@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from wsgiref.types import WSGIApplication
 
@@ -14,6 +15,7 @@ from oslo_config import cfg
 
 from evacuator.api.app import make_app
 from evacuator.api.auth import authenticator_of
+from evacuator.api.folder_images import FolderImages
 from evacuator.api.settings import ApiSettings
 from evacuator.engine.engine import Engine
 from evacuator.errors import NotConfigured
@@ -47,6 +49,7 @@ def application_of(conf: cfg.ConfigOpts, engine: Engine) -> WSGIApplication:
             max_limit=conf.api.max_limit,
             max_body_bytes=conf.api.max_body_bytes,
         ),
+        images=FolderImages(Path(conf.libvirt.images_path)) if conf.compute.driver == "libvirt" else None,
         authenticate=authenticator_of(conf),
     )
     return application

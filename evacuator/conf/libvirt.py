@@ -25,7 +25,8 @@ OPTS = [
     cfg.StrOpt(
         "images_path",
         default="/var/lib/evacuator/images",
-        help="Where images are, as ID.qcow2, ID.raw or ID.img (raw). Unless disks are copies, every host needs it.",
+        help="Where images are, as NAME.qcow2, NAME.raw or NAME.img (raw). Unless disks are copies, every host needs "
+        "it.",
     ),
     cfg.StrOpt(
         "disk_from_image",

@@ -10,14 +10,12 @@ from pathlib import Path
 
 from evacuator import errors
 from evacuator.virt.driver import Guest
+from evacuator.virt.libvirt.images import FORMATS, ImageFolder
 
 GIB = 1 << 30
 
 #: The file on a storage that gives it its name.
 MARKER = ".evacuator-storage"
-
-#: How an image is stored, by the end of its name; never by its content, which whoever made it controls.
-IMAGE_FORMATS = {".qcow2": "qcow2", ".raw": "raw", ".img": "raw"}
 
 
 @dataclass(frozen=True)
@@ -104,14 +102,11 @@ class DiskFolder:
             self._qemu_img("create", "-q", "-f", "qcow2", "-F", kind, "-b", str(image), str(disk), str(size))
 
     def _image(self, image_ref: str) -> tuple[Path, str]:
-        for ending, kind in IMAGE_FORMATS.items():
-            path = self.images / f"{image_ref}{ending}"
-            if path.parent == self.images and path.is_file():
-                return path, kind
-        endings = ", ".join(IMAGE_FORMATS)
-        raise errors.DriverError(
-            reason=f"There is no image {image_ref} in {self.images} (a file of that name, ending in {endings})."
-        )
+        image = ImageFolder(self.images).find(image_ref)
+        if image is not None:
+            return image.path, image.kind
+        endings = ", ".join(FORMATS)
+        raise errors.DriverError(reason=f"There is no image {image_ref} in {self.images} (files ending in {endings}).")
 
     def _virtual_size(self, image: Path, kind: str) -> int:
         return int(json.loads(self._qemu_img("info", "-U", "-f", kind, "--output=json", str(image)))["virtual-size"])

@@ -7,6 +7,7 @@ import pytest
 from evacuator import errors
 from evacuator.virt.driver import Guest
 from evacuator.virt.libvirt.disks import MARKER, DiskFolder
+from evacuator.virt.libvirt.images import ImageFolder
 
 GUEST = Guest(str(uuid.uuid4()), "n", 1, 64, 3, None, "p")
 
@@ -60,8 +61,9 @@ def test_an_empty_disk_has_the_flavors_size(tools, make):
 def test_a_disk_from_an_image_is_no_smaller_than_that(tools, make, name, kind, copies):
     folder = make(copies=copies)
     (folder.images / name).write_text("image")
+    (image,) = ImageFolder(folder.images).list()
 
-    folder.make(Guest(GUEST.uuid, "n", 1, 64, 3, "i", "p"))
+    folder.make(Guest(GUEST.uuid, "n", 1, 64, 3, image.id, "p"))
 
     calls = (tools / "calls").read_text()
     assert f" {kind} " in calls
@@ -76,6 +78,21 @@ def test_an_image_that_is_not_in_its_folder_is_not_there(tools, make, image):
     with pytest.raises(errors.DriverError, match="There is no image"):
         make().make(Guest(GUEST.uuid, "n", 1, 64, 3, image, "p"))
     assert names(make()) == []
+
+
+def test_an_image_has_its_name_for_id_where_that_is_a_uuid_and_else_always_the_same(make):
+    folder = make().images
+    named = str(uuid.uuid4())
+    for name in (f"{named}.qcow2", "debian-12.raw", "notes.txt", ".hidden"):
+        (folder / name).write_text("x")
+
+    images = {image.name: image for image in ImageFolder(folder).list()}
+
+    assert set(images) == {named, "debian-12"}
+    assert images[named].id == named
+    assert str(uuid.UUID(images["debian-12"].id)) == images["debian-12"].id
+    assert ImageFolder(folder).find(images["debian-12"].id) == images["debian-12"]
+    assert ImageFolder(folder / "nowhere").list() == []
 
 
 def test_a_disk_that_is_there_is_kept(tools, make):

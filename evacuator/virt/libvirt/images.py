@@ -1,0 +1,60 @@
+"""The images that new instances are made from: files in a folder, each an image by the end of its name."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid5
+
+#: How an image is stored, by the end of its name; never by its content, which whoever made it controls.
+FORMATS = {".qcow2": "qcow2", ".raw": "raw", ".img": "raw"}
+
+_NAMESPACE = UUID("5e0a6f0e-6f0c-5c3f-9a53-2f8f4c1d7b60")
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """One image. ``id``: its name where that is a uuid, else one made of the name. ``size``: of the file, in bytes."""
+
+    id: str
+    name: str
+    path: Path
+    kind: str
+    size: int
+    changed_at: datetime
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """The images in a folder."""
+
+    path: Path
+
+    def list(self) -> list[StoredImage]:
+        """Return all images by name; none where there is no such folder."""
+        if not self.path.is_dir():
+            return []
+        files = sorted(self.path.iterdir(), key=lambda file: file.name)
+        return [_image(file) for file in files if file.suffix in FORMATS and file.is_file()]
+
+    def find(self, image_id: str) -> StoredImage | None:
+        """Return one image, or None."""
+        return next((image for image in self.list() if image.id == image_id), None)
+
+
+def _image(file: Path) -> StoredImage:
+    facts = file.stat()
+    return StoredImage(
+        id=_id_of(file.stem),
+        name=file.stem,
+        path=file,
+        kind=FORMATS[file.suffix],
+        size=facts.st_size,
+        changed_at=datetime.fromtimestamp(facts.st_mtime, UTC),
+    )
+
+
+def _id_of(name: str) -> str:
+    try:
+        return str(UUID(name))
+    except ValueError:
+        return str(uuid5(_NAMESPACE, name))
