@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ClauseElement, or_, select
+from sqlalchemy import ClauseElement, func, or_, select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -59,7 +59,7 @@ def unfinished_at(session: Session, dest_compute: str) -> Sequence[Migration]:
 
 
 def orphans(session: Session, down_time: float, claim_timeout: float, most: int = 100) -> Sequence[Migration]:
-    """Return unfinished records whose destination is silent or forced down, or has not claimed them in time."""
+    """Return unfinished records whose destination is silent, forced down, too old or late with its claim."""
     return session.scalars(
         select(Migration)
         .join(Service, (Service.host == Migration.dest_compute) & (Service.binary == COMPUTE_BINARY))
@@ -68,6 +68,7 @@ def orphans(session: Session, down_time: float, claim_timeout: float, most: int 
             or_(
                 Service.forced_down,
                 services.is_silent(down_time),
+                func.coalesce(Service.version, 0) < Migration.min_service_version,
                 (Migration.status == Status.ACCEPTED) & (Migration.assigned_at < seconds_ago(claim_timeout)),
             ),
         )

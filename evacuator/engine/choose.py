@@ -27,7 +27,7 @@ class NoValidHost:
             if self.requested
             else ("No valid host was found. There are not enough hosts available. ")
         )
-        why = "; ".join(self.reasons[:NAMED]) or "no other compute host is registered"
+        why = "; ".join(self.reasons[:NAMED]) or "no compute host has that much memory free"
         more = f"; and {len(self.reasons) - NAMED} more" if len(self.reasons) > NAMED else ""
         return f"{nova}Host by host: {why}{more}. Free or add a host, then evacuate again."
 

@@ -59,6 +59,8 @@ def _abandoned(engine: Engine, transaction: Transaction, record: Migration) -> s
         return f"Host {record.dest_compute} went down before the evacuation ended."
     if record.status == Status.ACCEPTED and migrations.is_late(transaction, record, rules.claim_timeout):
         return f"Host {record.dest_compute} did not begin with the evacuation for {rules.claim_timeout:g} s."
+    if (services.by_host(transaction, record.dest_compute).version or 0) < record.min_service_version:
+        return f"Host {record.dest_compute} runs an older release by now, which cannot end the evacuation."
     return None
 
 
