@@ -4,7 +4,7 @@ project = "Evacuator"
 author = "The Evacuator contributors"
 copyright = "The Evacuator contributors"
 
-extensions = ["myst_parser", "oslo_config.sphinxext", "sphinxcontrib.mermaid"]
+extensions = ["myst_parser", "oslo_config.sphinxext", "oslo_policy.sphinxext", "sphinxcontrib.mermaid"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "Evacuator"
