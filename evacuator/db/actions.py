@@ -2,29 +2,37 @@
 
 from typing import Any
 
-from sqlalchemy import exists, insert, literal, not_, select
+from sqlalchemy import exists, func, insert, literal, not_, select
 from sqlalchemy.orm import Session
 
 from evacuator.context import RequestContext
 from evacuator.db.clock import now
 from evacuator.db.models import InstanceAction, InstanceActionEvent
-from evacuator.db.writes import change
+from evacuator.db.writes import add, change
 
 SUCCESS = "Success"
 ERROR = "Error"
 
 
-def start(session: Session, context: RequestContext, instance_uuid: str, action: str) -> None:
-    """Record that somebody asked for ``action``."""
-    session.execute(
-        insert(InstanceAction).values(
-            instance_uuid=instance_uuid,
-            action=action,
-            request_id=context.request_id,
-            user_id=context.user_id,
-            project_id=context.project_id,
-        )
+def start(session: Session, context: RequestContext, instance_uuid: str, action: str) -> int:
+    """Record that somebody asked for ``action``, and return the number of the record."""
+    return add(
+        session,
+        InstanceAction,
+        {
+            "instance_uuid": instance_uuid,
+            "action": action,
+            "request_id": context.request_id,
+            "user_id": context.user_id,
+            "project_id": context.project_id,
+        },
     )
+
+
+def add_ended_event(session: Session, action_id: int, event: str, result: str) -> None:
+    """Record a part of an action that took no time worth telling."""
+    values = {"action_id": action_id, "event": event, "finish_time": now(), "result": result}
+    add(session, InstanceActionEvent, values)
 
 
 def start_event(session: Session, instance_uuid: str, request_id: str, event: str, host: str | None) -> None:
@@ -51,7 +59,8 @@ def end_event(
     traceback: str | None = None,
 ) -> None:
     """Record how a part of an action ended, while the action goes on."""
-    action = select(InstanceAction.id).where(
+    # One value, not IN (SELECT ...), for which MariaDB would look at every event there is.
+    action = select(func.max(InstanceAction.id)).where(
         InstanceAction.instance_uuid == instance_uuid, InstanceAction.request_id == request_id
     )
     change(
@@ -59,7 +68,7 @@ def end_event(
         InstanceActionEvent,
         {"event": event, "finish_time": None},
         {"finish_time": now(), "result": result, "details": details, "traceback": traceback},
-        InstanceActionEvent.action_id.in_(action),
+        InstanceActionEvent.action_id == action.scalar_subquery(),
     )
 
 

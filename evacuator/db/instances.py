@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from evacuator.db.clock import now
@@ -20,6 +20,19 @@ def get(session: Session, uuid: str, project_id: str | None = None) -> Instance:
     if instance is None or instance.deleted or project_id not in (None, instance.project_id):
         raise InstanceNotFound(uuid=uuid)
     return instance
+
+
+def get_with(
+    session: Session, uuid: str, fact: ColumnElement[bool], project_id: str | None = None
+) -> tuple[Instance, bool]:
+    """Return an instance as :func:`get` does, and whether ``fact`` holds, asked for in the same statement.
+
+    :raises InstanceNotFound:
+    """
+    row = session.execute(select(Instance, fact).where(Instance.uuid == uuid)).one_or_none()
+    if row is None or row[0].deleted or project_id not in (None, row[0].project_id):
+        raise InstanceNotFound(uuid=uuid)
+    return row[0], bool(row[1])
 
 
 def find(session: Session, uuid: str) -> Instance | None:

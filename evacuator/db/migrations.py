@@ -6,7 +6,7 @@ from sqlalchemy import ClauseElement, func, or_, select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
-from evacuator.db import services
+from evacuator.db import nodes, services
 from evacuator.db.clock import now, seconds_ago
 from evacuator.db.models import COMPUTE_BINARY, Instance, Migration, Service
 from evacuator.db.writes import Facts, change_one
@@ -17,6 +17,16 @@ from evacuator.evacuation.transitions import UNFINISHED, Status
 def get(session: Session, migration_id: int) -> Migration | None:
     """Return a record by its number."""
     return session.get(Migration, migration_id, populate_existing=True)
+
+
+def get_for(session: Session, migration_id: int, host: str) -> tuple[Migration, Instance, bool] | None:
+    """Return a record, its instance, and whether ``host`` and the record's source publish the same storage."""
+    row = session.execute(
+        select(Migration, Instance, nodes.share_storage(Migration.source_compute, host))
+        .join(Instance, Instance.uuid == Migration.instance_uuid)
+        .where(Migration.id == migration_id)
+    ).one_or_none()
+    return (row[0], row[1], bool(row[2])) if row else None
 
 
 def by_uuid(session: Session, uuid: str) -> Migration | None:
@@ -88,17 +98,6 @@ def done_away_from(session: Session, source_compute: str) -> Sequence[Migration]
     return session.scalars(
         select(Migration).where(Migration.status == Status.DONE, Migration.source_compute == source_compute)
     ).all()
-
-
-def uncleaned_hosts(session: Session, instance_uuid: str) -> frozenset[str]:
-    """Return the hosts that may still hold an older copy of the instance."""
-    return frozenset(
-        session.scalars(
-            select(Migration.source_compute).where(
-                Migration.instance_uuid == instance_uuid, Migration.status == Status.DONE
-            )
-        )
-    )
 
 
 def ownership(session: Session, instance_uuid: str, host: str) -> Ownership | None:

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 
-from sqlalchemy import insert, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, SQLColumnExpression, exists, func, insert, select
+from sqlalchemy.orm import Session, aliased
 
 from evacuator.db import services
 from evacuator.db.clock import now
-from evacuator.db.models import COMPUTE_BINARY, Allocation, ComputeNode, Instance, Service
+from evacuator.db.models import COMPUTE_BINARY, Allocation, ComputeNode, Instance, Migration, Service
 from evacuator.db.writes import Facts, change, remove
 from evacuator.evacuation.destination import Candidate, Room
+from evacuator.evacuation.transitions import Status
 
 #: How many hosts a choice of destination reads at once.
 PAGE = 50
@@ -25,10 +26,10 @@ def of_host(session: Session, host: str) -> ComputeNode | None:
     return session.scalars(select(ComputeNode).where(ComputeNode.host == host)).one_or_none()
 
 
-def share_storage(session: Session, one: str, other: str) -> bool:
-    """Tell whether two hosts publish the same storage."""
-    published = session.scalars(select(ComputeNode.storage_id).where(ComputeNode.host.in_([one, other]))).all()
-    return len(published) == 2 and len(set(published)) == 1  # noqa: PLR2004 - both, and the same
+def share_storage(one: SQLColumnExpression[str], other: str) -> ColumnElement[bool]:
+    """Whether two hosts publish the same storage."""
+    this, that = aliased(ComputeNode), aliased(ComputeNode)
+    return exists().where(this.host == one, that.host == other, this.storage_id == that.storage_id)
 
 
 def register(session: Session, host: str, uuid: str, facts: Facts) -> None:
@@ -38,14 +39,27 @@ def register(session: Session, host: str, uuid: str, facts: Facts) -> None:
 
 
 def candidates(
-    session: Session, down_time: float, room: Room, requested: str | None = None
+    session: Session, down_time: float, instance_uuid: str, room: Room, requested: str | None = None
 ) -> Iterator[list[Candidate]]:
-    """Yield hosts page by page, most free memory first, until none has the memory; or the one requested.
+    """Yield hosts for an instance page by page, most free memory first, until none has it; or the one requested.
 
     The pages keep a choice among thousands of hosts as cheap as among ten.
     """
+    uncleaned = select(Migration.source_compute).where(
+        Migration.instance_uuid == instance_uuid, Migration.status == Status.DONE
+    )
     statement = (
-        select(ComputeNode, Service, services.is_up(down_time))
+        select(
+            ComputeNode.host,
+            services.is_up(down_time),
+            Service.disabled,
+            func.coalesce(Service.version, 0),
+            ComputeNode.vcpus - ComputeNode.vcpus_used,
+            ComputeNode.memory_mb - ComputeNode.memory_mb_used,
+            ComputeNode.local_gb - ComputeNode.local_gb_used,
+            ComputeNode.claims,
+            ComputeNode.host.in_(uncleaned),
+        )
         .join(Service, (Service.host == ComputeNode.host) & (Service.binary == COMPUTE_BINARY))
         .order_by(ComputeNode.free_memory_mb.desc(), ComputeNode.id)
         .limit(PAGE)
@@ -57,22 +71,12 @@ def candidates(
     for page in range(1_000_000):
         rows = session.execute(statement.offset(page * PAGE)).all()
         if rows:
-            yield [_candidate(node, service, up=bool(up)) for node, service, up in rows]
+            yield [
+                Candidate(host, bool(up), disabled, version, Room(vcpus, memory_mb, disk_gb), claims, bool(holds_copy))
+                for host, up, disabled, version, vcpus, memory_mb, disk_gb, claims, holds_copy in rows
+            ]
         if len(rows) < PAGE:
             return
-
-
-def _candidate(node: ComputeNode, service: Service, *, up: bool) -> Candidate:
-    return Candidate(
-        host=node.host,
-        up=up,
-        disabled=service.disabled,
-        service_version=service.version or 0,
-        free=Room(
-            node.vcpus - node.vcpus_used, node.memory_mb - node.memory_mb_used, node.local_gb - node.local_gb_used
-        ),
-        instances=node.claims,
-    )
 
 
 def claim(session: Session, host: str, instance_uuid: str, room: Room) -> bool:

@@ -109,18 +109,22 @@ def by_host(session: Session, host: str, binary: str = COMPUTE_BINARY) -> Servic
     return service
 
 
+def some_older_than(version: int) -> ColumnElement[bool]:
+    """Whether any compute service is older than ``version``; see :func:`older_than`."""
+    return exists().where(_older_than(version))
+
+
+def _older_than(version: int) -> ColumnElement[bool]:
+    return and_(Service.binary == COMPUTE_BINARY, or_(Service.version.is_(None), Service.version < version))
+
+
 def older_than(session: Session, version: int, most: int = 20) -> Sequence[tuple[str, int]]:
     """Return (host, version) of compute services older than ``version``, oldest first.
 
     Down and disabled ones count: they may come back at any moment. One that reported no version is version 0.
     """
     reported = func.coalesce(Service.version, 0)
-    statement = (
-        select(Service.host, reported)
-        .where(Service.binary == COMPUTE_BINARY, or_(Service.version.is_(None), Service.version < version))
-        .order_by(reported, Service.host)
-        .limit(most)
-    )
+    statement = select(Service.host, reported).where(_older_than(version)).order_by(reported, Service.host).limit(most)
     return [(host, found) for host, found in session.execute(statement).all()]
 
 

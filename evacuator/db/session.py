@@ -1,7 +1,7 @@
 """Engines and transactions."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -47,11 +47,16 @@ class Transaction(Session):
 class Database:
     """The database, as two ways to use it: ``read`` and ``write``.
 
-    ``retry_interval``: seconds before the first repetition of a transaction; more before each further one.
+    ``reader``: an engine of connections on which each statement is a transaction of its own, so that reading costs no
+    statement that ends one; without it, reading takes place on ``engine``. ``retry_interval``: seconds before the first
+    repetition of a transaction; more before each further one.
     """
 
-    def __init__(self, engine: Engine, *, max_retries: int = 8, retry_interval: float = 0.05) -> None:
+    def __init__(
+        self, engine: Engine, reader: Engine | None = None, *, max_retries: int = 8, retry_interval: float = 0.05
+    ) -> None:
         self.engine = engine
+        self._reader = reader or engine
         self._writer = engine.execution_options(evacuator_writes=True)
         # SQLite lets one transaction write at a time and makes the others poll; a lock makes them queue.
         # Only one process writes (see the lock on the state directory), so that it is exact.
@@ -67,10 +72,13 @@ class Database:
         )
 
     def read(self, work: Callable[[Session], T]) -> T:
-        """Run ``work`` on one snapshot of the database, again if the connection was lost."""
+        """Run ``work``, which only looks, again if the connection was lost.
+
+        On SQLite it sees one snapshot; on a server each statement sees what is committed when it begins.
+        """
 
         def once() -> T:
-            with Session(self.engine, autoflush=False, expire_on_commit=False) as session:
+            with Session(self._reader, autoflush=False, expire_on_commit=False) as session:
                 return work(session)
 
         result: T = self._retried(once)()
@@ -98,6 +106,7 @@ class Database:
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+        self._reader.dispose()
 
 
 def _is_transient(error: Exception) -> bool:
@@ -107,11 +116,13 @@ def _is_transient(error: Exception) -> bool:
 def open_database(url: str, clock: Clock = utcnow, *, pool_size: int = 20, max_retries: int = 8) -> Database:
     """Open the database at ``url``; ``clock`` is SQLite's only, the servers have their own."""
     dialect = make_url(url).get_backend_name()
-    options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": pool_size, "max_overflow": pool_size}
-    if dialect != "sqlite":
-        # What must hold at commit is a conditional write on the row it tests, so that nothing needs more.
-        options["isolation_level"] = "READ COMMITTED"
-        options["pool_recycle"] = 3600
+    options: dict[str, Any] = {
+        "pool_size": pool_size,
+        "max_overflow": pool_size,
+        # Whoever takes a connection ends what it began on it (see Database), so that the pool need not roll back. A
+        # connection that was lost meanwhile is found out by whoever uses it, who begins again on a new one.
+        "pool_reset_on_return": None,
+    }
     if dialect in ("mysql", "mariadb"):
         options["connect_args"] = {
             "charset": "utf8mb4",
@@ -123,11 +134,21 @@ def open_database(url: str, clock: Clock = utcnow, *, pool_size: int = 20, max_r
             "options": f"-c lock_timeout={LOCK_WAIT_SECONDS}s "
             f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s"
         }
+    if dialect == "sqlite":
+        engine = _engine(url, options)
+        _prepare_sqlite(engine, clock)
+        return Database(engine, max_retries=max_retries)
+    options["pool_recycle"] = 3600
+    # What must hold at commit is a conditional write on the row it tests, so that nothing needs more.
+    writer = _engine(url, options | {"isolation_level": "READ COMMITTED"})
+    reader = _engine(url, options | {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True})
+    return Database(writer, reader, max_retries=max_retries)
+
+
+def _engine(url: str, options: Mapping[str, Any]) -> Engine:
     engine = create_engine(url, **options)
     exc_filters.register_engine(engine)
-    if dialect == "sqlite":
-        _prepare_sqlite(engine, clock)
-    return Database(engine, max_retries=max_retries)
+    return engine
 
 
 def _prepare_sqlite(engine: Engine, clock: Clock) -> None:

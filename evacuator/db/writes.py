@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, CursorResult, delete, true, update
+from sqlalchemy import ColumnElement, CursorResult, delete, insert, true, update
 from sqlalchemy.orm import Session
 
 from evacuator.db.models import Model
@@ -19,6 +19,12 @@ def condition(model: type[Model], facts: Facts) -> ColumnElement[bool]:
         column = getattr(model, name)
         clause &= column.in_(value) if isinstance(value, set | frozenset) else column == value
     return clause
+
+
+def add(session: Session, model: type[Model], values: Facts) -> int:
+    """Insert a row, and return the number that it was given."""
+    result = session.execute(insert(model).values(**values))
+    return int(cast("CursorResult[Any]", result).inserted_primary_key[0])  # type: ignore[index]
 
 
 def change(session: Session, model: type[Model], where: Facts, values: Facts, *also: ColumnElement[bool]) -> int:

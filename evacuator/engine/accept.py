@@ -1,5 +1,6 @@
 """Accept an evacuation: all checks and all writes in one transaction, then the cast."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -34,7 +35,8 @@ class EvacuationOrder:
 
     ``project_id`` limits which instances the caller sees, None does not. ``stops_at_destination`` is the promise of
     2.95. ``forces_host``: the named host may be disabled. ``on_shared_storage``: what the caller says below 2.14,
-    None from there on.
+    None from there on. ``permit`` is shown the instance once it is found, and raises what its own rules refuse; it may
+    be shown it again.
     """
 
     instance_uuid: str
@@ -43,6 +45,7 @@ class EvacuationOrder:
     requested_host: str | None = None
     forces_host: bool = False
     on_shared_storage: bool | None = None
+    permit: Callable[[Instance], None] = lambda _instance: None
 
 
 def accept_evacuation(engine: Engine, context: RequestContext, order: EvacuationOrder) -> Migration:
@@ -52,9 +55,9 @@ def accept_evacuation(engine: Engine, context: RequestContext, order: Evacuation
     a check has written nothing. Asked again with the same request id (the acknowledgement of the commit was lost),
     the unfinished record is returned.
 
-    :raises EvacuatorError: in the order of Nova's checks: ComputesTooOld, ComputeHostNotFound, SameHost,
-        InstanceInvalidState, EvacuationInProgress, InstanceNotReady, SourceInUse, UnsupportedRpcVersion;
-        InstanceNotFound before all, InstanceChanged when another request was faster.
+    :raises EvacuatorError: in the order of Nova's checks: InstanceNotFound, what ``permit`` raises, ComputesTooOld,
+        ComputeHostNotFound, SameHost, InstanceInvalidState, EvacuationInProgress, InstanceNotReady, SourceInUse,
+        UnsupportedRpcVersion; InstanceChanged when another request was faster.
     """
     try:
         return engine.database.write(lambda transaction: _accept(engine, transaction, context, order))
@@ -62,21 +65,12 @@ def accept_evacuation(engine: Engine, context: RequestContext, order: Evacuation
         raise InstanceChanged(uuid=order.instance_uuid) from overtaken
 
 
-def check_computes(session: Transaction) -> None:
-    """Refuse 2.95 while any compute service, down and disabled ones too, is too old to honour it.
-
-    :raises ComputesTooOld: it names some of them.
-    """
-    old = services.older_than(session, TARGET_STATE_SERVICE_VERSION)
-    if old:
-        hosts = ", ".join(f"{host}: {version}" for host, version in old)
-        raise ComputesTooOld(required=TARGET_STATE_SERVICE_VERSION, found=old[0][1], hosts=hosts)
-
-
 def _accept(engine: Engine, transaction: Transaction, context: RequestContext, order: EvacuationOrder) -> Migration:
-    instance = instances.get(transaction, order.instance_uuid, order.project_id)
-    if order.stops_at_destination:
-        check_computes(transaction)
+    some_too_old = services.some_older_than(TARGET_STATE_SERVICE_VERSION)
+    instance, too_old = instances.get_with(transaction, order.instance_uuid, some_too_old, order.project_id)
+    order.permit(instance)
+    if order.stops_at_destination and too_old:
+        _refuse_old_computes(transaction)
     _check_requested(transaction, instance, order)
     _check_state(instance)
     if instance.evacuation_id is not None:
@@ -97,18 +91,28 @@ def _accept(engine: Engine, transaction: Transaction, context: RequestContext, o
     need = Need(
         nodes.room_of(instance),
         TARGET_STATE_SERVICE_VERSION if order.stops_at_destination else 0,
-        migrations.uncleaned_hosts(transaction, instance.uuid) | {instance.host},
+        frozenset({instance.host}),
         order.requested_host,
         order.forces_host,
     )
     chosen = claim_destination(engine, transaction, instance.uuid, need)
     record = _record(transaction, context, order, instance, evacuation_id, need, chosen)
+    action_id = actions.start(transaction, context, instance.uuid, "evacuate")
     if isinstance(chosen, NoValidHost):
+        actions.start_event(transaction, instance.uuid, context.request_id, CHOICE_EVENT, None)
         _give_up(transaction, instance, record, chosen)
         return record
-    actions.end_event(transaction, instance.uuid, context.request_id, CHOICE_EVENT, actions.SUCCESS)
+    actions.add_ended_event(transaction, action_id, CHOICE_EVENT, actions.SUCCESS)
     transaction.on_commit(lambda: engine.casts.rebuild_instance(context, record, instance, chosen.service_version))
     return record
+
+
+def _refuse_old_computes(session: Transaction) -> None:
+    # Down and disabled ones count too. Between two looks the last of them may have been upgraded.
+    old = services.older_than(session, TARGET_STATE_SERVICE_VERSION)
+    if old:
+        hosts = ", ".join(f"{host}: {version}" for host, version in old)
+        raise ComputesTooOld(required=TARGET_STATE_SERVICE_VERSION, found=old[0][1], hosts=hosts)
 
 
 def _check_requested(session: Transaction, instance: Instance, order: EvacuationOrder) -> None:
@@ -204,8 +208,6 @@ def _record(
         project_id=context.project_id,
     )
     migrations.insert(transaction, record)
-    actions.start(transaction, context, instance.uuid, "evacuate")
-    actions.start_event(transaction, instance.uuid, context.request_id, CHOICE_EVENT, None)
     return record
 
 

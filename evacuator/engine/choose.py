@@ -41,7 +41,7 @@ def claim_destination(
     """
     reasons: list[str] = []
     down_time = engine.rules.service_down_time
-    for page in nodes.candidates(transaction, down_time, need.room, need.requested):
+    for page in nodes.candidates(transaction, down_time, instance_uuid, need.room, need.requested):
         for host in rank(need, page):
             if nodes.claim(transaction, host.host, instance_uuid, need.room):
                 return host

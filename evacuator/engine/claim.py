@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from evacuator.db import actions, instances, migrations, nodes
+from evacuator.db import actions, migrations
 from evacuator.db.models import Instance, Migration
 from evacuator.db.session import Transaction
 from evacuator.engine.engine import Engine
@@ -46,23 +46,18 @@ def claim_evacuation(
     """
 
     def work(transaction: Transaction) -> Assignment | None:
-        record = migrations.get(transaction, migration_id)
-        if record is None or not _is_for(record, host, attempt, service_version):
+        found = migrations.get_for(transaction, migration_id, host)
+        if found is None:
             return None
-        instance = instances.find(transaction, record.instance_uuid)
-        if instance is None or instance.evacuation_id != record.uuid:
+        record, instance, shares_storage = found
+        if not _is_for(record, host, attempt, service_version) or instance.evacuation_id != record.uuid:
             return None
         if record.status == Status.ACCEPTED:
             move(transaction, record, Step.CLAIM, f"claimed by {host}")
             actions.start_event(transaction, instance.uuid, record.request_id, REBUILD_EVENT, host)
         else:
             move(transaction, record, Step.RECLAIM, f"claimed again by {host}")
-        return Assignment(
-            record=record,
-            instance=instance,
-            owned=instance.host == host,
-            shares_storage=nodes.share_storage(transaction, record.source_compute, host),
-        )
+        return Assignment(record, instance, owned=instance.host == host, shares_storage=shares_storage)
 
     try:
         return engine.database.write(work)

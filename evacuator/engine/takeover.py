@@ -87,12 +87,8 @@ def _reassign(
     engine: Engine, transaction: Transaction, context: RequestContext, instance: Instance, record: Migration, why: str
 ) -> None:
     left = record.dest_compute
-    excluded = {host for host in (record.source_compute, left, instance.host) if host}
-    need = Need(
-        nodes.room_of(instance),
-        record.min_service_version,
-        migrations.uncleaned_hosts(transaction, instance.uuid) | excluded,
-    )
+    excluded = frozenset(host for host in (record.source_compute, left, instance.host) if host)
+    need = Need(nodes.room_of(instance), record.min_service_version, excluded)
     chosen = claim_destination(engine, transaction, instance.uuid, need)
     if isinstance(chosen, NoValidHost):
         close(transaction, instance, record, Step.FAIL, f"{why} {chosen.sentence}", owner=instance.host)

@@ -18,7 +18,8 @@ class Candidate:
     """A compute host as it stood when it was read.
 
     ``up``: its service is heard, not forced down, and has cleaned up after the last evacuation away from it.
-    ``free``: what no claim takes. ``instances``: how many claims there are.
+    ``free``: what no claim takes. ``instances``: how many claims there are. ``holds_copy``: an older copy of the
+    instance may still be there, which it owes to clean.
     """
 
     host: str
@@ -27,13 +28,14 @@ class Candidate:
     service_version: int
     free: Room
     instances: int
+    holds_copy: bool = False
 
 
 @dataclass(frozen=True)
 class Need:
     """What a destination must offer.
 
-    ``excluded``: the source, and every host that still holds a copy which it owes to clean.
+    ``excluded``: hosts that are out of the question, the source above all.
     ``disabled_allowed``: an operator who names a host below microversion 2.29 (or forces it) may name a disabled one.
     """
 
@@ -49,7 +51,7 @@ def obstacle(need: Need, host: Candidate) -> str | None:
     free, room = host.free, need.room
     refusals = (
         (need.requested is not None and host.host != need.requested, "is not the requested host"),
-        (host.host in need.excluded, "is the source or still holds an older copy"),
+        (host.host in need.excluded or host.holds_copy, "is the source or still holds an older copy"),
         (not host.up, "is down"),
         (host.disabled and not need.disabled_allowed, "is disabled"),
         (

@@ -28,7 +28,7 @@ class Asked:
     """An action that was asked for: of which server, by whom, and with what."""
 
     request: Request
-    instance: Instance
+    server_id: str
     arguments: Any
 
     @property
@@ -37,53 +37,74 @@ class Asked:
         return bool(self.request.identity.is_admin)
 
 
+#: Carries out an action and returns the answer's body, None for an empty one.
+Run = Callable[[Collaborators, Asked], Mapping[str, Any] | None]
+
+
 @dataclass(frozen=True)
 class Action:
-    """How an action is checked and carried out; ``run`` returns the answer's body, None for an empty one."""
+    """How an action's arguments are checked, and how it is carried out, its policy rule included."""
 
     schema: Callable[[Behaviours], Schema]
-    rule: str
-    run: Callable[[Collaborators, Asked], Mapping[str, Any] | None]
+    run: Run
     code: int = 202
+
+
+def allowed_by(rule: str, run: Callable[[Collaborators, Asked, Instance], None]) -> Run:
+    """Find the server and ask the policy before ``run``."""
+
+    def checked(parts: Collaborators, asked: Asked) -> None:
+        request = asked.request
+        found = parts.engine.database.read(lambda session: pages.server(session, asked.server_id, request.scope))
+        parts.policy.check(request.identity, rule, owner_of(found.instance))
+        run(parts, asked, found.instance)
+
+    return checked
 
 
 def _evacuate(parts: Collaborators, asked: Asked) -> Mapping[str, Any] | None:
     request = asked.request
     wanted = EvacuateRequest.from_body(asked.arguments, request.behaviour)
-    accept_evacuation(parts.engine, request.identity, wanted.order(asked.instance.uuid, request.scope))
+
+    def permit(instance: Instance) -> None:
+        # Many are evacuated at once, so that the one who locks the server is also the one who looks whose it is.
+        parts.policy.check(request.identity, policies.EVACUATE, owner_of(instance))
+        wanted.check()
+
+    accept_evacuation(parts.engine, request.identity, wanted.order(asked.server_id, request.scope, permit))
     if not (request.behaviour.returns_admin_password and parts.settings.enable_instance_password):
         return None
     return {"adminPass": None if wanted.on_shared_storage else wanted.password or generate_password()}
 
 
-def _start(parts: Collaborators, asked: Asked) -> None:
-    who, uuid, scope = asked.request.identity, asked.instance.uuid, asked.request.scope
+def _start(parts: Collaborators, asked: Asked, instance: Instance) -> None:
+    who, uuid, scope = asked.request.identity, instance.uuid, asked.request.scope
     start_instance(parts.engine, who, uuid, scope, override_lock=asked.overrides_lock)
 
 
-def _stop(parts: Collaborators, asked: Asked) -> None:
-    who, uuid, scope = asked.request.identity, asked.instance.uuid, asked.request.scope
+def _stop(parts: Collaborators, asked: Asked, instance: Instance) -> None:
+    who, uuid, scope = asked.request.identity, instance.uuid, asked.request.scope
     stop_instance(parts.engine, who, uuid, scope, override_lock=asked.overrides_lock)
 
 
-def _reboot(parts: Collaborators, asked: Asked) -> None:
-    who, uuid, scope = asked.request.identity, asked.instance.uuid, asked.request.scope
+def _reboot(parts: Collaborators, asked: Asked, instance: Instance) -> None:
+    who, uuid, scope = asked.request.identity, instance.uuid, asked.request.scope
     hard = asked.arguments["type"].upper() == "HARD"
     reboot_instance(parts.engine, who, uuid, scope, override_lock=asked.overrides_lock, hard=hard)
 
 
-def _reset_state(parts: Collaborators, asked: Asked) -> None:
-    reset_state(parts.engine, asked.request.identity, asked.instance.uuid, VmState(asked.arguments["state"]))
+def _reset_state(parts: Collaborators, asked: Asked, instance: Instance) -> None:
+    reset_state(parts.engine, asked.request.identity, instance.uuid, VmState(asked.arguments["state"]))
 
 
-def _lock(parts: Collaborators, asked: Asked) -> None:
+def _lock(parts: Collaborators, asked: Asked, instance: Instance) -> None:
     given = asked.arguments if isinstance(asked.arguments, dict) else {}
     reason = given.get("locked_reason") if asked.request.behaviour.takes_lock_reason else None
-    lock_instance(parts.engine, asked.request.identity, asked.instance.uuid, asked.request.scope, reason)
+    lock_instance(parts.engine, asked.request.identity, instance.uuid, asked.request.scope, reason)
 
 
-def _unlock(parts: Collaborators, asked: Asked) -> None:
-    instance, who = asked.instance, asked.request.identity
+def _unlock(parts: Collaborators, asked: Asked, instance: Instance) -> None:
+    who = asked.request.identity
     if instance.locked and not instance.locked_by_owner:
         parts.policy.check(who, policies.UNLOCK_OVERRIDE, owner_of(instance))
     unlock_instance(parts.engine, who, instance.uuid, asked.request.scope)
@@ -91,13 +112,15 @@ def _unlock(parts: Collaborators, asked: Asked) -> None:
 
 ACTIONS: Mapping[str, Action] = {
     # 200, not 202: the clients of this action have always been told so.
-    "evacuate": Action(lambda behaviour: behaviour.evacuate_schema, policies.EVACUATE, _evacuate, code=200),
-    "os-start": Action(lambda behaviour: behaviour.start_schema, policies.START, _start),
-    "os-stop": Action(lambda behaviour: behaviour.stop_schema, policies.STOP, _stop),
-    "reboot": Action(lambda behaviour: behaviour.reboot_schema, policies.REBOOT, _reboot),
-    "os-resetState": Action(lambda behaviour: behaviour.reset_state_schema, policies.RESET_STATE, _reset_state),
-    "lock": Action(lambda behaviour: behaviour.lock_schema, policies.LOCK, _lock),
-    "unlock": Action(lambda behaviour: behaviour.unlock_schema, policies.UNLOCK, _unlock),
+    "evacuate": Action(lambda behaviour: behaviour.evacuate_schema, _evacuate, code=200),
+    "os-start": Action(lambda behaviour: behaviour.start_schema, allowed_by(policies.START, _start)),
+    "os-stop": Action(lambda behaviour: behaviour.stop_schema, allowed_by(policies.STOP, _stop)),
+    "reboot": Action(lambda behaviour: behaviour.reboot_schema, allowed_by(policies.REBOOT, _reboot)),
+    "os-resetState": Action(
+        lambda behaviour: behaviour.reset_state_schema, allowed_by(policies.RESET_STATE, _reset_state)
+    ),
+    "lock": Action(lambda behaviour: behaviour.lock_schema, allowed_by(policies.LOCK, _lock)),
+    "unlock": Action(lambda behaviour: behaviour.unlock_schema, allowed_by(policies.UNLOCK, _unlock)),
 }
 
 
@@ -118,9 +141,7 @@ class ServerActions(Resource):
         name = _action_in(request.json)
         action = ACTIONS[name]
         arguments = request.body(action.schema(request.behaviour))[name]
-        found = self._parts.engine.database.read(lambda session: pages.server(session, server_id, request.scope))
-        self._parts.policy.check(request.identity, action.rule, owner_of(found.instance))
-        answer = action.run(self._parts, Asked(request, found.instance, arguments))
+        answer = action.run(self._parts, Asked(request, server_id, arguments))
         response.status = action.code
         if answer is not None:
             response.media = answer
