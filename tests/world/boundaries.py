@@ -8,7 +8,7 @@ from collections import deque
 
 from oslo_db.exception import DBConnectionError, DBDeadlock
 
-from evacuator.errors import DriverError, HypervisorUnknown
+from evacuator.errors import DiskInUse, DiskMissing, DriverError, HypervisorUnknown
 from evacuator.virt.simulated import FaultKind
 
 
@@ -144,18 +144,26 @@ class WatchedDriver:
         if operation in self.EFFECTS:
             self._process.cross("before", operation)
         fault = self._faults.next(operation)
-        if fault is FaultKind.REFUSE:
-            raise DriverError(reason=f"The hypervisor of host {self.host} refused {operation}.")
-        if fault is FaultKind.TIMEOUT:
-            raise self._unknown(operation)
+        if fault not in (None, FaultKind.LOST):
+            raise FAILURES[fault](self.host, operation)
         result = getattr(self._driver, operation)(*args, **kwargs)
         self._process.cross("after", operation)
         if fault is FaultKind.LOST:
-            raise self._unknown(operation)
+            raise FAILURES[fault](self.host, operation)
         return result
 
-    def _unknown(self, operation):
-        return HypervisorUnknown(host=self.host, reason=f"{operation} took too long")
+
+def _unknown(host, operation):
+    return HypervisorUnknown(host=host, reason=f"{operation} took too long")
+
+
+FAILURES = {
+    FaultKind.REFUSE: lambda host, operation: DriverError(reason=f"The hypervisor of host {host} refused {operation}."),
+    FaultKind.MISSING: lambda host, _: DiskMissing(uuid="it", host=host, path="nowhere"),
+    FaultKind.LOCKED: lambda host, _: DiskInUse(uuid="it", host=host, reason="a zombie has it"),
+    FaultKind.TIMEOUT: _unknown,
+    FaultKind.LOST: _unknown,
+}
 
 
 class Bus:

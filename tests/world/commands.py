@@ -59,10 +59,13 @@ def obey(world, line, turns=None):
 
 
 def tell(world, story):
-    """Carry out a story, line by line; empty lines and comments are for the reader."""
+    """Carry out a story, line by line; empty lines and comments are for the reader. ``A & B``: both at once."""
     for line in story.splitlines():
         if line.strip() and not line.strip().startswith("#"):
-            obey(world, line)
+            *first, last = line.split(" & ")
+            for command in first:
+                obey(world, command, turns=0)
+            obey(world, last)
 
 
 def _evacuate(world, name, microversion, host):
