@@ -1,7 +1,8 @@
 """Each folder beside this file is a story: ``README`` says what must hold, ``events.yaml`` what happens.
 
-``expected.log`` is what was seen. It is written when it is not there, and is then to be read by a person: delete it to have
-it written anew. Besides, all of ``tests.world.watch`` holds at every step, and at the end everything is healed and settles.
+``expected.log`` is what was seen. It is written when it is not there, and is then to be read by a person: delete it to
+have it written anew. Besides, all of ``tests.world.watch`` holds at every step, and at the end everything is healed and
+settles.
 """
 
 from pathlib import Path

@@ -75,7 +75,9 @@ class Strike:
 class World:
     """``commands`` names what can be done to it in words."""
 
-    def __init__(self, folder, hosts=("a", "b", "c"), *, choose=lambda tasks: 0, url=None, **settings):
+    def __init__(
+        self, folder, hosts=("a", "b", "c"), *, choose=lambda tasks: 0, url=None, manager=ComputeManager, **settings
+    ):
         self.folder = folder
         self.hypervisors = folder / FOLDER
         self.rules = Rules()
@@ -94,6 +96,7 @@ class World:
         self.strikes = []
         self.crossings = []
         self.deleted = set()
+        self._make_manager = manager
         self._requests = count(1)
         self._starts = count(1)
         self.broker = Process(self.hub, "broker")
@@ -241,7 +244,7 @@ class World:
             locks=Locks(process),
         )
         workers = Workers(process)
-        manager = ComputeManager(seat, workers, f"{process.name}-{next(self._starts)}")
+        manager = self._make_manager(seat, workers, f"{process.name}-{next(self._starts)}")
         manager.workers = workers
         return manager
 

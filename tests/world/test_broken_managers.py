@@ -1,0 +1,167 @@
+"""The checks are checked: managers that are wrong on purpose, each caught by the invariant that is meant for it."""
+
+import pytest
+
+from evacuator.compute.cleaning import Cleaner
+from evacuator.compute.host import guest_of
+from evacuator.compute.manager import ComputeManager
+from evacuator.compute.rebuild import Rebuilder
+from evacuator.db import instances, migrations
+from evacuator.db.models import Allocation
+from evacuator.engine import claim, finish, own
+from evacuator.engine.record import move
+from evacuator.evacuation.transitions import Step
+from evacuator.virt.driver import DiskSource
+from tests.world.commands import tell
+from tests.world.watch import Broken
+from tests.world.world import a_world
+
+DEATH = "create web on a\ndelay 70\nhost a power off\nforce-down a\n"
+
+
+class Wrong(Rebuilder):
+    """A destination that does one thing wrong."""
+
+    def _define(self, assignment):
+        self._host.driver.define(guest_of(assignment.instance), DiskSource.EXISTING, assignment.cause)
+
+
+class StartsThenStops(Wrong):
+    """What Nova does for 2.95."""
+
+    def _carry_out(self, assignment):
+        self._define(assignment)
+        own.own_instance(self._host.engine, self._host.name, assignment)
+        self._host.driver.power_on(assignment.instance.uuid, assignment.cause)
+        self._host.driver.power_off(assignment.instance.uuid, assignment.cause)
+        finish.finish_stopped(self._host.engine, self._host.name, assignment, DiskSource.EXISTING)
+
+
+class StartsBeforeItOwns(Wrong):
+    """Power first: what makes two copies, when another has taken over."""
+
+    def _carry_out(self, assignment):
+        self._define(assignment)
+        self._host.driver.power_on(assignment.instance.uuid, assignment.cause)
+        own.own_instance(self._host.engine, self._host.name, assignment)
+        finish.finish_running(self._host.engine, self._host.name, assignment, DiskSource.EXISTING)
+
+
+class RebuildsTwice(Wrong):
+    """Whoever is asked begins, whether or not it is its own to begin: each message makes a copy."""
+
+    def rebuild(self, migration_id, instance_uuid, attempt):
+        def look(session):
+            record = migrations.get(session, migration_id)
+            return claim.Assignment(record, instances.get(session, instance_uuid), owned=False, shares_storage=True)
+
+        assignment = self._host.engine.database.read(look)
+        self._define(assignment)
+        self._host.driver.power_on(instance_uuid, assignment.cause)
+        super().rebuild(migration_id, instance_uuid, attempt)
+
+
+class DeletesTheDiskFirst(Wrong):
+    """Cleans up before anything is done."""
+
+    def _carry_out(self, assignment):
+        self._define(assignment)
+        self._host.driver.destroy(assignment.instance.uuid, assignment.cause, disks=True)
+        super()._carry_out(assignment)
+
+
+class StartsOnTwoHosts(Wrong):
+    """Starts it here, and leaves it with the host that it came from."""
+
+    def _carry_out(self, assignment):
+        self._define(assignment)
+        own.own_instance(self._host.engine, self._host.name, assignment)
+        self._host.driver.power_on(assignment.instance.uuid, assignment.cause)
+
+        def give_back(transaction):
+            values = {"host": assignment.record.source_compute, "evacuation_id": None, "task_state": None}
+            instances.change(transaction, assignment.instance.uuid, {}, values)
+            move(transaction, assignment.record, Step.FAIL, "a mistake")
+
+        self._host.engine.database.write(give_back)
+
+
+class KeepsTheClaim(Cleaner):
+    """Completes the record at the source and forgets to give back what it claims there."""
+
+    def clean(self):
+        for guest in self._host.driver.inventory():
+            self._settle(guest)
+
+        def complete(transaction):
+            for record in migrations.done_away_from(transaction, self._host.name):
+                move(transaction, record, Step.CLEAN, "a mistake")
+
+        self._host.engine.database.write(complete)
+        return True
+
+
+class ForgetsToCount(Wrong):
+    """Removes a claim and leaves the totals as they were."""
+
+    def _carry_out(self, assignment):
+        super()._carry_out(assignment)
+        self._host.engine.database.write(
+            lambda transaction: transaction.query(Allocation).filter_by(host=self._host.name).delete()
+        )
+
+
+class LeavesItAccepted(ComputeManager):
+    """Takes no evacuation in hand, neither its own nor what others leave lying."""
+
+    def wake_rebuild(self, migration_id, instance_uuid, attempt):
+        pass
+
+    def settle(self):
+        pass
+
+
+def with_rebuilder(rebuilder):
+    class Manager(ComputeManager):
+        def __init__(self, host, workers, incarnation):
+            super().__init__(host, workers, incarnation)
+            self._rebuilder = rebuilder(host, self._cleaner)
+
+    return Manager
+
+
+class WithKeptClaims(ComputeManager):
+    def __init__(self, host, workers, incarnation):
+        super().__init__(host, workers, incarnation)
+        self._cleaner = self._heartbeat._cleaner = KeepsTheClaim(host)
+
+
+WRONG = [
+    (StartsThenStops, "2.95", "silence-broken"),
+    (StartsBeforeItOwns, "2.94", "I1"),
+    (RebuildsTwice, "2.94", "I1"),
+    (DeletesTheDiskFirst, "2.94", "I4"),
+    (StartsOnTwoHosts, "2.94", "I1"),
+    (ForgetsToCount, "2.94", "I5"),
+]
+
+
+@pytest.mark.parametrize(("rebuilder", "microversion", "invariant"), WRONG, ids=[wrong[0].__name__ for wrong in WRONG])
+def test_a_manager_that_is_wrong_is_caught(rebuilder, microversion, invariant):
+    with a_world(manager=with_rebuilder(rebuilder)) as world:
+        tell(world, DEATH)
+        with pytest.raises(Broken, match=f"^{invariant}"):
+            tell(world, f"evacuate web {microversion}")
+
+
+def test_managers_that_leave_it_accepted_for_ever_are_caught():
+    with a_world(manager=LeavesItAccepted) as world:
+        tell(world, DEATH + "evacuate web 2.94")
+        with pytest.raises(Broken, match=r"^record-stuck"):
+            tell(world, "delay 1300")
+
+
+def test_a_source_that_forgets_to_give_back_its_claim_is_caught():
+    with a_world(manager=WithKeptClaims) as world:
+        with pytest.raises(Broken, match=r"^claim-unexplained"):
+            tell(world, DEATH + "evacuate web 2.94\nhost a power on\ndelay 40")
