@@ -11,10 +11,18 @@ class EvacuatorError(Exception):
     """The root of what is raised on purpose."""
 
     message: ClassVar[str] = "Something went wrong."
+    #: The same for those who may not know which hosts there are, where ``message`` names one.
+    message_without_hosts: ClassVar[str | None] = None
 
     def __init__(self, **facts: Any) -> None:
         self.facts = facts
         super().__init__(self.message.format(**facts))
+
+    def sentence(self, *, names_hosts: bool) -> str:
+        """Say what happened to somebody who may, or may not, know which hosts there are."""
+        if names_hosts or self.message_without_hosts is None:
+            return str(self)
+        return self.message_without_hosts.format(**self.facts)
 
 
 class Invalid(EvacuatorError):
@@ -108,6 +116,10 @@ class EvacuationInProgress(Conflict):
         "Cannot '{action}' instance {uuid} while its evacuation is in progress: migration {migration_id} to host "
         "{destination} is {status} since {since} UTC. Wait for it to end, or end it with os-resetState."
     )
+    message_without_hosts = (
+        "Cannot '{action}' instance {uuid} while its evacuation is in progress: migration {migration_id} is {status} "
+        "since {since} UTC. Wait for it to end."
+    )
 
 
 class HostIsDown(Conflict):
@@ -116,6 +128,10 @@ class HostIsDown(Conflict):
     message = (
         "Cannot '{action}' instance {uuid}: its host is down: evacuate it. Host {host} has not been heard lately or "
         "is forced down, so nothing was ordered."
+    )
+    message_without_hosts = (
+        "Cannot '{action}' instance {uuid}: its host is down: evacuate it. Only an administrator can do that, so nothing "
+        "was ordered."
     )
 
 

@@ -83,7 +83,12 @@ def _answer(request: Request, response: falcon.Response, error: errors.Evacuator
     if fault is OURS:
         _answer_unexpected(request, response, error, params)
     else:
-        _write(response, fault, str(error))
+        _write(response, fault, error.sentence(names_hosts=_is_administrator(request)))
+
+
+def _is_administrator(request: Request) -> bool:
+    identity = getattr(request, "identity", None)
+    return identity is not None and bool(identity.is_admin)
 
 
 def _answer_unexpected(request: Request, response: falcon.Response, error: Exception, _params: dict[str, Any]) -> None:
