@@ -130,7 +130,7 @@ class HostIsDown(Conflict):
         "is forced down, so nothing was ordered."
     )
     message_without_hosts = (
-        "Cannot '{action}' instance {uuid}: its host is down: evacuate it. Only an administrator can do that, so nothing "
+        "Cannot '{action}' instance {uuid}: its host is down: evacuate it. Only an administrator can do that; nothing "
         "was ordered."
     )
 
