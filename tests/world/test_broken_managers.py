@@ -162,6 +162,5 @@ def test_managers_that_leave_it_accepted_for_ever_are_caught():
 
 
 def test_a_source_that_forgets_to_give_back_its_claim_is_caught():
-    with a_world(manager=WithKeptClaims) as world:
-        with pytest.raises(Broken, match=r"^claim-unexplained"):
-            tell(world, DEATH + "evacuate web 2.94\nhost a power on\ndelay 40")
+    with a_world(manager=WithKeptClaims) as world, pytest.raises(Broken, match=r"^claim-unexplained"):
+        tell(world, DEATH + "evacuate web 2.94\nhost a power on\ndelay 40")
