@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from oslo_db import exception as db_errors
 from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, false, func, not_, or_, select, true
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from evacuator.db import services
 from evacuator.db.models import (
@@ -264,15 +264,26 @@ class MigrationFilter:
     changes_before: datetime | None = None
 
 
-def migrations(session: Session, wanted: MigrationFilter, page: Page) -> list[Migration]:
+class MigrationEnds(NamedTuple):
+    """A migration, and the nodes of its two hosts as far as they are still known."""
+
+    migration: Migration
+    source: ComputeNode | None
+    destination: ComputeNode | None
+
+
+def migrations(session: Session, wanted: MigrationFilter, page: Page) -> list[MigrationEnds]:
     """Return a page of the migrations of instances that still are: by id, or as the page says.
 
     :raises Invalid: the marker is no migration.
     """
     order = _order(Migration, page.sort) or [_Key(Migration.id, descending=False)]
+    source, destination = aliased(ComputeNode), aliased(ComputeNode)
     statement = (
-        select(Migration)
+        select(Migration, source, destination)
         .join(Instance, Instance.uuid == Migration.instance_uuid)
+        .outerjoin(source, source.host == Migration.source_compute)
+        .outerjoin(destination, destination.host == Migration.dest_compute)
         .where(Instance.deleted.is_(False), *_migration_conditions(wanted))
     )
     if page.marker is not None:
@@ -281,7 +292,7 @@ def migrations(session: Session, wanted: MigrationFilter, page: Page) -> list[Mi
             raise Invalid(reason=f"Marker {page.marker} could not be found.")
         statement = statement.where(_after(order, marker))
     statement = statement.order_by(*(part for key in order for part in key.order())).limit(page.limit)
-    return list(session.scalars(statement))
+    return [MigrationEnds(*row) for row in session.execute(statement)]
 
 
 def _migration_conditions(wanted: MigrationFilter) -> Iterable[ColumnElement[bool]]:

@@ -33,6 +33,20 @@ def test_each_version_shows_its_keys_of_a_migration(outage, version, added):
     assert migration.get("migration_type", "evacuation") == "evacuation"
 
 
+def test_a_migration_names_the_nodes_and_the_address_of_its_hosts(outage):
+    outage.site.sql("UPDATE compute_nodes SET host_ip = '192.0.2.1' WHERE host = 'one'")
+    outage.ask({"host": "one"})
+    (migration,) = outage.site.get("/os-migrations").json["migrations"]
+    assert (migration["source_node"], migration["dest_node"], migration["dest_host"]) == (
+        "dead.example.org",
+        "one.example.org",
+        "192.0.2.1",
+    )
+    outage.site.sql("DELETE FROM compute_nodes WHERE host = 'one'")
+    (migration,) = outage.site.get("/os-migrations").json["migrations"]
+    assert (migration["dest_compute"], migration["dest_host"]) == ("one", None)
+
+
 @pytest.fixture
 def three(outage):
     site = outage.site

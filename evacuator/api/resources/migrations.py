@@ -31,9 +31,9 @@ class Migrations(Resource):
         paged = behaviour.pages_migrations
         page = filters.page(query if paged else query.only(()), self._parts.settings, NEWEST_FIRST if paged else ())
         found = self._parts.engine.database.read(lambda session: pages.migrations(session, wanted, page))
-        answer: dict[str, Any] = {"migrations": [view.show(migration, behaviour) for migration in found]}
+        answer: dict[str, Any] = {"migrations": [view.show(ends, behaviour) for ends in found]}
         if paged and found and len(found) == page.limit:
-            answer["migrations_links"] = Links(request, self._parts.settings).next_page(query, found[-1].uuid)
+            answer["migrations_links"] = Links(request, self._parts.settings).next_page(query, found[-1].migration.uuid)
         response.media = answer
 
 
@@ -65,6 +65,6 @@ class ServerMigration(Resource):
         self._parts.policy.check(request.identity, policies.SERVER_MIGRATIONS_SHOW, owner_of(found.instance))
         wanted = pages.MigrationFilter({"instance_uuid": found.instance.uuid})
         known = database.read(lambda session: pages.migrations(session, wanted, pages.Page(1000)))
-        if any(str(migration.id) == migration_id for migration in known):
+        if any(str(ends.migration.id) == migration_id for ends in known):
             raise NotFound(reason=f"Migration {migration_id} for server {server_id} is not live-migration.")
         raise NotFound(reason=f"Migration {migration_id} could not be found for server {server_id}.")

@@ -4,11 +4,12 @@ from typing import Any
 
 from evacuator.api.microversions import Behaviours
 from evacuator.api.views.moments import to_microsecond
-from evacuator.db.models import Migration
+from evacuator.db.pages import MigrationEnds
 
 
-def show(migration: Migration, behaviour: Behaviours) -> dict[str, Any]:
-    """Show a migration."""
+def show(ends: MigrationEnds, behaviour: Behaviours) -> dict[str, Any]:
+    """Show a migration; a host whose node nobody knows any more has the host's name for a node, and no address."""
+    migration, source, destination = ends
     shown = {
         "id": migration.id,
         "uuid": migration.uuid,
@@ -16,10 +17,10 @@ def show(migration: Migration, behaviour: Behaviours) -> dict[str, Any]:
         "status": migration.status,
         "instance_uuid": migration.instance_uuid,
         "source_compute": migration.source_compute,
-        "source_node": migration.source_node,
+        "source_node": source.hypervisor_hostname if source else migration.source_node,
         "dest_compute": migration.dest_compute,
-        "dest_node": migration.dest_node,
-        "dest_host": migration.dest_host,
+        "dest_node": destination.hypervisor_hostname if destination else migration.dest_node,
+        "dest_host": destination.host_ip if destination else migration.dest_host,
         "old_instance_type_id": None,
         "new_instance_type_id": None,
         "user_id": migration.user_id,
