@@ -128,6 +128,14 @@ class Census:
         return frozenset(service.host for service in self.services if service.up)
 
     @cached_property
+    def _up_since(self) -> Mapping[str, float]:
+        return {service.host: service.up_since for service in self.services if service.up_since is not None}
+
+    def up_for(self, host: str) -> float:
+        """For how many seconds a host has been up without a gap; 0 when it is not."""
+        return self.now - self._up_since.get(host, self.now)
+
+    @cached_property
     def known_hosts(self) -> frozenset[str]:
         """The hosts that have a service and a node."""
         return frozenset(service.host for service in self.services) & frozenset(node.host for node in self.nodes)

@@ -95,7 +95,8 @@ def power(site: Site) -> Iterator[Finding]:
         host = instance.host
         if host is None or instance.deleted or not _is_settled(instance):
             continue
-        if host not in census.up or not evidence.mains.get(host, False):
+        # A host that has just come back looks at its guests by and by.
+        if census.up_for(host) <= site.bounds.power_sync or not evidence.mains.get(host, False):
             continue
         changed = evidence.last_change.get((host, instance.uuid), 0.0)
         if evidence.now - changed <= site.bounds.power_sync:

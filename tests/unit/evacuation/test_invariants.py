@@ -316,6 +316,11 @@ def test_a_host_that_lost_its_power_a_moment_ago_is_not_blamed_for_its_guests(si
     assert findings(dark) == []
 
 
+def test_a_host_that_came_back_a_moment_ago_has_yet_to_look_at_its_guests(site):
+    dark = with_guest(site, "c", "settled", running=False)
+    assert findings(with_service(dark, "c", up_since=NOW - 1)) == []
+
+
 def test_a_guest_that_stopped_by_itself_may_wait_for_the_next_look_at_power(site):
     stopped = with_guest(site, "c", "settled", running=False)
     assert findings(with_line(stopped, NOW - 1, "c", "settled", "powered_off", "mains off")) == []
