@@ -1,5 +1,6 @@
 """Listens for wake-ups on behalf of a compute manager."""
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -13,6 +14,11 @@ from evacuator.versions import SERVICE_VERSION, rpc_version_of
 
 #: How long a broker that does not answer can hold up the order to stop.
 STOP_SECONDS = 3.0
+
+#: How long to wait before listening is tried again.
+RETRY_SECONDS = 5.0
+
+LOG = logging.getLogger(__name__)
 
 
 class Woken(Protocol):
@@ -49,22 +55,37 @@ class ComputeEndpoint:
         self._woken.wake_order(instance_uuid, order_id)
 
 
-def listen(transport: Transport, host: str, woken: Woken) -> Callable[[], None]:
+def listen(transport: Transport, host: str, woken: Woken, retry_seconds: float = RETRY_SECONDS) -> Callable[[], None]:
     """Listen for messages to ``host`` as soon as the broker answers; return what stops that.
 
     Neither waits for the broker: messages are hints, and a host does its work without them.
     """
     target = oslo_messaging.Target(topic=TOPIC, server=host)
-    server = oslo_messaging.get_rpc_server(transport, target, [ComputeEndpoint(woken)], serializer=ContextSerializer())
-    start = threading.Thread(target=server.start, name=f"{host} listens", daemon=True)
-    start.start()
+    stopping = threading.Event()
+    listening: list[Any] = []
+
+    def start() -> None:
+        while not stopping.is_set():
+            server = oslo_messaging.get_rpc_server(
+                transport, target, [ComputeEndpoint(woken)], serializer=ContextSerializer()
+            )
+            try:
+                server.start()
+            except Exception as error:  # noqa: BLE001 - whatever the broker's library raises
+                LOG.error("%s cannot listen for messages (%s); it will be tried again", host, error)  # noqa: TRY400
+                stopping.wait(retry_seconds)
+            else:
+                listening.append(server)
+                return
 
     def end() -> None:
-        server.stop()
-        server.wait()
+        for server in listening:
+            server.stop()
+            server.wait()
 
     def stop() -> None:
-        if not start.is_alive():
-            within(STOP_SECONDS, end)
+        stopping.set()
+        within(STOP_SECONDS, end)
 
+    threading.Thread(target=start, name=f"{host} listens", daemon=True).start()
     return stop

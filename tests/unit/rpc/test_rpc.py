@@ -3,7 +3,9 @@
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
+import oslo_messaging
 import pytest
 from oslo_config import cfg
 from oslo_messaging import conffixture
@@ -151,3 +153,27 @@ def test_a_full_outbox_drops_and_never_waits() -> None:
     hold.set()
     outbox.close()
     assert len(sent) < 100
+
+
+def test_a_broker_that_cannot_be_listened_to_is_tried_again_and_nobody_waits(
+    opened: transport.Transport, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, tried = oslo_messaging.get_rpc_server, []
+
+    class Unwilling:
+        def start(self) -> None:
+            raise oslo_messaging.MessagingException
+
+    def make(*args: Any, **kwargs: Any) -> Any:
+        tried.append(args)
+        return Unwilling() if len(tried) == 1 else real(*args, **kwargs)
+
+    monkeypatch.setattr(oslo_messaging, "get_rpc_server", make)
+    woken = Listener()
+    stop = server.listen(opened, "b", woken, retry_seconds=0.01)
+    try:
+        cast(opened, outbox, service_version=2)
+        assert woken.heard.wait(5)
+    finally:
+        stop()
+    assert len(tried) == 2
