@@ -1,0 +1,63 @@
+"""Clouds for the tests: one that the tests of each database share, and fresh ones."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.services.cluster import Cluster
+from tests.services.servers import fresh_database, fresh_vhost
+
+MakeCluster = Callable[..., Cluster]
+
+
+@pytest.fixture(scope="session", params=["mariadb", "postgresql"])
+def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two API processes and three compute managers, for all tests on one database."""
+    with ExitStack() as closing:
+        database = closing.enter_context(fresh_database(request.param))
+        broker = closing.enter_context(fresh_vhost())
+        made = Cluster(tmp_path_factory.mktemp(request.param), database, broker)
+        closing.callback(made.kill)
+        made.start()
+        yield made
+        verified = made.verify()
+        assert verified.returncode == 0, verified.stdout + verified.stderr
+        assert made.stop() == 0
+
+
+@pytest.fixture
+def cluster(cloud: Cluster) -> Iterator[Cluster]:
+    """The shared cloud, whole; when the test ends it is mended, judged and emptied."""
+    yield cloud
+    cloud.recover()
+    cloud.settled_down()
+    assert cloud.broken() == []
+    cloud.delete_all()
+
+
+@pytest.fixture
+def make_cluster(tmp_path: Path) -> Iterator[MakeCluster]:
+    """Make clouds of the test's own; each is killed when the test ends."""
+    yield from _maker(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def make_cluster_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeCluster]:
+    """Make clouds for the tests of one module."""
+    yield from _maker(tmp_path_factory.mktemp("module"))
+
+
+def _maker(folder: Path) -> Iterator[MakeCluster]:
+    with ExitStack() as closing:
+
+        def make(server: str = "mariadb", **options: Any) -> Cluster:
+            database = closing.enter_context(fresh_database(server))
+            broker = closing.enter_context(fresh_vhost())
+            made = Cluster(folder / server, database, broker, **options)
+            closing.callback(made.kill)
+            return made
+
+        yield make

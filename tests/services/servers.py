@@ -1,0 +1,92 @@
+"""The servers that the tests need, and a corner of each that is theirs alone."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.engine import URL
+
+#: Where .ci/run says that each server is.
+VARIABLES = {
+    "mariadb": "EVACUATOR_TEST_MARIADB",
+    "postgresql": "EVACUATOR_TEST_POSTGRESQL",
+    "rabbitmq": "EVACUATOR_TEST_RABBITMQ",
+}
+
+
+def url_of(server: str) -> str:
+    """Return the address of a server; the test that asks is skipped where there is none, and fails where CI is."""
+    variable = VARIABLES[server]
+    url = os.environ.get(variable)
+    if url:
+        return url
+    why = f"no {server}: {variable} is not set (.ci/run sets it)"
+    if os.environ.get("CI") == "true":
+        pytest.fail(why)
+    pytest.skip(why)
+
+
+@contextmanager
+def fresh_database(server: str) -> Iterator[URL]:
+    """Make an empty database, and drop it in the end."""
+    admin = make_url(url_of(server))
+    name = f"evacuator_test_{uuid4().hex[:12]}"
+    engine = create_engine(admin if admin.database else _maintenance(admin, server), isolation_level="AUTOCOMMIT")
+    force = " WITH (FORCE)" if server == "postgresql" else ""
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    try:
+        yield admin.set(database=name)
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text(f"DROP DATABASE {name}{force}"))
+        engine.dispose()
+
+
+def _maintenance(admin: URL, server: str) -> URL:
+    return admin.set(database="postgres") if server == "postgresql" else admin
+
+
+@contextmanager
+def fresh_vhost() -> Iterator[URL]:
+    """Make a virtual host of the broker, and delete it with everything in it in the end."""
+    admin = make_url(url_of("rabbitmq"))
+    made = admin.set(database=f"evacuator_test_{uuid4().hex[:12]}")
+    _add(made)
+    try:
+        yield made
+    finally:
+        _rabbitmqctl("delete_vhost", str(made.database))
+
+
+def _add(vhost: URL) -> None:
+    _rabbitmqctl("add_vhost", str(vhost.database))
+    _rabbitmqctl("set_permissions", "-p", str(vhost.database), str(vhost.username), ".*", ".*", ".*")
+
+
+def wipe(vhost: URL) -> None:
+    """Make the broker forget everything: queues, messages, who is connected."""
+    _rabbitmqctl("delete_vhost", str(vhost.database))
+    _add(vhost)
+
+
+def _rabbitmqctl(*arguments: str) -> str:
+    command = shutil.which("rabbitmqctl", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if command is None:
+        why = "rabbitmqctl is needed for a virtual host of the tests' own"
+        pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
+    done = subprocess.run([command, "-q", *arguments], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, f"rabbitmqctl {' '.join(arguments)}: {done.stderr}{done.stdout}"
+    return done.stdout
+
+
+def queues(vhost: str) -> dict[str, dict[str, str]]:
+    """Return the queues of a virtual host by name, each with its type and how many messages wait in it."""
+    listed = _rabbitmqctl("list_queues", "-p", vhost, "--no-table-headers", "name", "type", "messages", "durable")
+    rows = [line.split("\t") for line in listed.splitlines() if line]
+    return {name: {"type": kind, "messages": count, "durable": durable} for name, kind, count, durable in rows}

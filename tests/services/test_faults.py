@@ -1,0 +1,335 @@
+"""Processes that are killed or frozen, connections that are cut: everything that was accepted ends all the same.
+
+In these tests "fence" means what it means in a machine room: the manager and its guests stop, and nothing powers on
+there until the host returns. Where a manager is frozen *without* that, its guests are none that another host may run.
+"""
+
+import time
+
+import pytest
+
+from tests.acceptance.site import until
+from tests.services.cluster import DOWN_TIME, Cluster, wait_seconds
+
+SLOW = "[simulated]\ndefine_seconds = {define}\npower_on_seconds = {power_on}\n"
+
+
+def slow(cluster: Cluster, *hosts: str, define: float = 0, power_on: float = 0) -> None:
+    """Restart compute managers whose hypervisors take their time."""
+    for host in hosts:
+        cluster.computes[host].kill()
+        cluster.computes[host].configure(SLOW.format(define=define, power_on=power_on))
+        cluster.computes[host].begin()
+    for host in hosts:
+        cluster.computes[host].ready()
+    cluster.wait_up(hosts)
+
+
+def record(cluster: Cluster, server: str) -> str:
+    """Return the status of the newest evacuation of a server."""
+    return str(cluster.migrations(server)[0]["status"])
+
+
+# -- processes
+
+
+def test_an_api_killed_between_commit_and_cast_leaves_nothing_undone(cluster: Cluster) -> None:
+    server, other = cluster.servers_on("a", 2)
+    cluster.dead("a")
+    first, second = cluster.apis
+    for api in cluster.apis:
+        api.broker.stall()
+    assert cluster.action(server, {"evacuate": {}}).status == 200
+    assert cluster.action(other, {"evacuate": {}}, "2.94").status == 200
+    first.kill()
+    second.kill()
+    first.heal()
+    first.start()
+    cluster.settled(server, other, seconds=30)
+    assert [cluster.status(server), cluster.status(other)] == ["SHUTOFF", "ACTIVE"]
+
+
+def test_a_destination_killed_in_the_middle_goes_on_when_it_returns(cluster: Cluster) -> None:
+    slow(cluster, "b", define=1, power_on=1)
+    servers = cluster.servers_on("a", 4)
+    cluster.dead("a")
+    for number, server in enumerate(servers):
+        assert cluster.action(server, {"evacuate": {"host": "b"}}, "2.94" if number % 2 else "2.95").status == 200
+    for delay in (0.5, 1.0):
+        wait_seconds(delay)
+        cluster.computes["b"].kill()
+        cluster.computes["b"].start()
+    cluster.settled(*servers, seconds=60)
+    for number, server in enumerate(servers):
+        assert cluster.status(server) == ("ACTIVE" if number % 2 else "SHUTOFF")
+        assert cluster.show(server)["OS-EXT-SRV-ATTR:host"] == "b"
+        assert cluster.starts(server, "b") == number % 2
+
+
+def test_another_host_takes_over_from_one_that_died_before_it_owned_anything(cluster: Cluster) -> None:
+    slow(cluster, "b", "c", define=1.5)
+    servers = cluster.servers_on("a", 4)
+    cluster.dead("a")
+    for server in servers:
+        assert cluster.action(server, {"evacuate": {}}).status == 200
+    wait_seconds(0.5)
+    cluster.fence("b")
+    for ended in cluster.settled(*servers, seconds=60):
+        assert (ended["status"], ended["OS-EXT-SRV-ATTR:host"]) == ("SHUTOFF", "c")
+
+
+def test_a_destination_named_by_the_caller_that_dies_is_not_replaced(cluster: Cluster) -> None:
+    slow(cluster, "b", define=3)
+    (server,) = cluster.servers_on("a", 1)
+    cluster.dead("a")
+    assert cluster.action(server, {"evacuate": {"host": "b"}}).status == 200
+    cluster.fence("b")
+    (ended,) = cluster.settled(server, seconds=60)
+    assert (ended["status"], ended["OS-EXT-SRV-ATTR:host"]) == ("ERROR", "a")
+    assert "It was named in the request" in ended["fault"]["message"]
+    assert cluster.action(server, {"evacuate": {"host": "c"}}).status == 200
+    assert cluster.settled(server)[0]["status"] == "SHUTOFF"
+
+
+def test_a_destination_that_dies_once_it_owns_the_instance_is_named_to_be_fenced(cluster: Cluster) -> None:
+    slow(cluster, "b", power_on=5)
+    (server,) = cluster.servers_on("a", 1)
+    cluster.dead("a")
+    assert cluster.action(server, {"evacuate": {"host": "b"}}, "2.94").status == 200
+    until(lambda: cluster.show(server)["OS-EXT-SRV-ATTR:host"] == "b", 10, "b to own it")
+    cluster.fence("b")
+    (ended,) = cluster.settled(server, seconds=60)
+    assert (ended["status"], ended["OS-EXT-SRV-ATTR:host"]) == ("ERROR", "b")
+    assert "fence that host (b), then evacuate again" in ended["fault"]["message"]
+    assert cluster.action(server, {"evacuate": {}}, "2.94").status == 200
+    (retried,) = cluster.settled(server)
+    assert (retried["status"], retried["OS-EXT-SRV-ATTR:host"]) == ("ACTIVE", "c")
+
+
+@pytest.mark.parametrize("version", ["2.94", "2.95"])
+def test_a_destination_that_thaws_after_its_work_was_given_away_powers_nothing_on(
+    cluster: Cluster, version: str
+) -> None:
+    slow(cluster, "b", define=1.5)
+    cluster.computes["c"].kill()  # so that b is the only choice; up again before b is frozen
+    until(lambda: cluster.service("c")["state"] == "down", 20, "c to be down")
+    (server,) = cluster.servers_on("a", 1)
+    cluster.dead("a")
+    assert cluster.action(server, {"evacuate": {}}, version).status == 200
+    cluster.computes["c"].begin()
+    until(lambda: record(cluster, server) == "pre-migrating", 10, "b to begin")
+    cluster.computes["b"].freeze()
+    (ended,) = cluster.settled(server, seconds=60)
+    assert ended["OS-EXT-SRV-ATTR:host"] == "c"
+    cluster.computes["b"].thaw()
+    cluster.wait_up("b")
+    until(lambda: [line["event"] for line in cluster.journal("b", server)] in ([], ["defined", "destroyed"]), 20, "b")
+    assert cluster.starts(server, "b") == 0
+    assert cluster.status(server) == ("ACTIVE" if version == "2.94" else "SHUTOFF")
+    assert cluster.starts(server, "c") == (version == "2.94")
+
+
+def test_everything_restarted_at_once_in_the_middle_goes_on(cluster: Cluster) -> None:
+    slow(cluster, "b", "c", define=0.5)
+    servers = cluster.servers_on("a", 10)
+    cluster.dead("a")
+    for number, server in enumerate(servers):
+        assert cluster.action(server, {"evacuate": {}}, "2.94" if number % 2 else "2.95").status == 200
+    for process in cluster.processes:
+        process.kill()
+    for process in cluster.processes:
+        process.begin()
+    for process in cluster.processes:
+        process.ready()
+    for number, server in enumerate(servers):
+        (ended,) = cluster.settled(server, seconds=60)
+        assert ended["status"] == ("ACTIVE" if number % 2 else "SHUTOFF")
+        assert cluster.starts(server, "b", "c") == number % 2
+
+
+# -- the source returns
+
+
+@pytest.mark.parametrize("status", ["accepted", "pre-migrating", "done", "failed", "error"])
+def test_a_source_that_returns_runs_nothing_that_was_taken_from_it(cluster: Cluster, status: str) -> None:
+    slow(cluster, "b", define=4 if status == "pre-migrating" else 0)
+    (server,) = cluster.servers_on("a", 1)
+    runs_before = cluster.starts(server, "a")
+    cluster.dead("a")
+    if status == "error":
+        cluster.sql("UPDATE compute_nodes SET vcpus = vcpus_used WHERE host IN ('b', 'c')")
+    if status == "accepted":
+        cluster.computes["b"].freeze()
+    if status == "failed":
+        slow(cluster, "b", define=30)
+    assert cluster.action(server, {"evacuate": {"host": "b"}}, "2.94").status == 200
+    if status == "failed":
+        cluster.fence("b")
+        until(lambda: record(cluster, server) == "failed", 30, "the evacuation to fail")
+    until(lambda: record(cluster, server) in (status, "completed"), 10, f"the record to be {status}")
+    returned(cluster, "a")
+    assert cluster.starts(server, "a") == runs_before
+    cluster.sql("UPDATE compute_nodes SET vcpus = 256")
+    if status == "accepted":
+        cluster.computes["b"].thaw()
+    (ended,) = cluster.settled(server, seconds=60)
+    if status in ("accepted", "pre-migrating", "done"):
+        until(lambda: record(cluster, server) == "completed", 30, "a to clean")
+        assert (ended["status"], ended["OS-EXT-SRV-ATTR:host"]) == ("ACTIVE", "b")
+        assert cluster.journal("a", server)[-1]["event"] == "destroyed"
+    else:
+        assert (ended["status"], ended["OS-EXT-SRV-ATTR:host"]) == ("ERROR", "a")
+        assert cluster.action(server, {"os-start": None}).status == 202
+        assert cluster.settled(server)[0]["status"] == "ACTIVE"
+    assert (cluster.state_dir / "disks" / server).exists()
+
+
+def returned(cluster: Cluster, host: str) -> None:
+    """Bring a fenced host back, and let it up."""
+    cluster.mains(host, "on")
+    cluster.computes[host].start()
+    until(lambda: cluster.force_down(host, forced=False).status == 200, 30, f"{host} to be let up")
+    cluster.wait_up(host)
+
+
+# -- the database
+
+
+def test_connections_to_the_database_reset_in_the_middle_change_nothing(cluster: Cluster) -> None:
+    slow(cluster, "b", "c", define=0.3, power_on=0.3)
+    servers = cluster.servers_on("a", 12)
+    cluster.dead("a")
+    for number, server in enumerate(servers):
+        assert cluster.action(server, {"evacuate": {}}, "2.94" if number % 2 else "2.95").status == 200
+        for process in cluster.processes:
+            process.database.reset()
+    for number, server in enumerate(servers):
+        (ended,) = cluster.settled(server, seconds=60)
+        assert ended["status"] == ("ACTIVE" if number % 2 else "SHUTOFF")
+        assert cluster.starts(server, "b", "c") == number % 2
+
+
+def test_a_database_that_is_away_makes_nobody_dead(cluster: Cluster) -> None:
+    (server,) = cluster.servers_on("a", 1)
+    for process in cluster.processes:
+        process.database.cut()
+    wait_seconds(DOWN_TIME + 2)
+    for process in cluster.processes:
+        process.database.heal()
+    until(lambda: cluster.request("GET", "/os-services").status == 200, 30, "the database to be found again")
+    assert cluster.action(server, {"evacuate": {}}).status == 400
+    cluster.wait_up("abc")
+    assert cluster.action(server, {"evacuate": {}}).status == 400
+    assert cluster.status(server) == "ACTIVE"
+    assert cluster.starts(server, "a", "b", "c") == 1
+
+
+def test_evacuations_in_the_middle_of_which_the_database_goes_away_end_when_it_returns(cluster: Cluster) -> None:
+    slow(cluster, "b", "c", define=1, power_on=0.5)
+    servers = cluster.servers_on("a", 6)
+    cluster.dead("a")
+    for number, server in enumerate(servers):
+        assert cluster.action(server, {"evacuate": {}}, "2.94" if number % 2 else "2.95").status == 200
+    wait_seconds(0.5)
+    for process in cluster.processes:
+        process.database.cut()
+    wait_seconds(DOWN_TIME + 2)
+    for process in cluster.processes:
+        process.database.heal()
+    until(lambda: cluster.request("GET", "/os-services").status == 200, 30, "the database to be found again")
+    for number, server in enumerate(servers):
+        (ended,) = cluster.settled(server, seconds=60)
+        assert ended["status"] == ("ACTIVE" if number % 2 else "SHUTOFF"), cluster.migrations(server)
+        assert cluster.starts(server, "b", "c") == number % 2
+
+
+def test_a_destination_cut_off_while_it_works_loses_the_instance_and_cleans_up(cluster: Cluster) -> None:
+    slow(cluster, "b", "c", define=1)
+    servers = cluster.servers_on("a", 4)
+    cluster.dead("a")
+    for server in servers:
+        assert cluster.action(server, {"evacuate": {}}).status == 200
+    wait_seconds(0.3)
+    cluster.computes["b"].cut_off()
+    for ended in cluster.settled(*servers, seconds=60):
+        assert (ended["status"], ended["OS-EXT-SRV-ATTR:host"]) == ("SHUTOFF", "c")
+    cluster.computes["b"].heal()
+    cluster.wait_up("b")
+    for server in servers:
+        assert [line["event"] for line in cluster.journal("b", server)] in ([], ["defined", "destroyed"])
+
+
+# -- the broker
+
+
+def test_evacuations_are_accepted_at_once_and_end_while_the_broker_is_away(cluster: Cluster) -> None:
+    servers = cluster.servers_on("a", 10)
+    cluster.dead("a")
+    for process in cluster.processes:
+        process.broker.cut()
+    wait_seconds(1)
+    for number, server in enumerate(servers):
+        begun = time.monotonic()
+        assert cluster.action(server, {"evacuate": {}}, "2.94" if number % 2 else "2.95").status == 200
+        assert time.monotonic() - begun < 2
+    for number, ended in enumerate(cluster.settled(*servers, seconds=30)):
+        assert ended["status"] == ("ACTIVE" if number % 2 else "SHUTOFF")
+    assert all(cluster.service(host)["state"] == "up" for host in "bc")
+
+
+def test_after_a_long_absence_of_the_broker_messages_arrive_again(cluster: Cluster) -> None:
+    (server,) = cluster.servers_on("a", 1)
+    for process in cluster.processes:
+        process.broker.cut()
+    assert cluster.action(server, {"os-stop": None}).status == 202
+    wait_seconds(8)
+    assert cluster.status(server) == "SHUTOFF"
+    for process in cluster.processes:
+        process.broker.heal()
+    assert cluster.action(server, {"os-start": None}).status == 202
+    (ended,) = cluster.settled(server)
+    assert ended["status"] == "ACTIVE"
+
+
+@pytest.mark.parametrize("away", ["cut", "stall"])
+def test_told_to_stop_while_the_broker_is_away_everything_stops_soon(cluster: Cluster, away: str) -> None:
+    (server,) = cluster.servers_on("a", 1)
+    for process in cluster.processes:
+        getattr(process.broker, away)()
+    assert cluster.action(server, {"os-stop": None}).status == 202
+    cluster.settled(server)
+    begun = time.monotonic()
+    assert cluster.stop(30) == 0
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize("missing", ["broker", "database"])
+def test_a_compute_manager_started_while_a_server_is_away_comes_up_when_it_returns(
+    cluster: Cluster, missing: str
+) -> None:
+    compute = cluster.computes["a"]
+    assert compute.stop() == 0
+    getattr(compute, missing).cut()
+    compute.begin()
+    if missing == "broker":
+        # Messages are hints: the host is up without them.
+        cluster.wait_up("a")
+        (server,) = cluster.servers_on("a", 1)
+        assert cluster.status(server) == "ACTIVE"
+    wait_seconds(8)
+    assert compute.running
+    getattr(compute, missing).heal()
+    assert compute.ready()
+    cluster.wait_up("a")
+
+
+@pytest.mark.parametrize("missing", ["broker", "database"])
+def test_an_api_process_started_while_a_server_is_away_serves_when_it_returns(cluster: Cluster, missing: str) -> None:
+    api, _other = cluster.apis
+    assert api.stop() == 0
+    getattr(api, missing).cut()
+    api.begin()
+    assert api.ready().startswith("http://")
+    getattr(api, missing).heal()
+    for _each_api in cluster.apis:
+        until(lambda: cluster.request("GET", "/servers").status == 200, 20, "an answer")
