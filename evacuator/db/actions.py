@@ -2,16 +2,41 @@
 
 from typing import Any
 
-from sqlalchemy import exists, func, insert, literal, not_, select
+from sqlalchemy import String, and_, bindparam, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from evacuator.context import RequestContext
 from evacuator.db.clock import now
 from evacuator.db.models import InstanceAction, InstanceActionEvent
-from evacuator.db.writes import add, change
+from evacuator.db.writes import add, change, count, table_of
 
 SUCCESS = "Success"
 ERROR = "Error"
+
+
+_OF_REQUEST = and_(
+    InstanceAction.instance_uuid == bindparam("of_instance"), InstanceAction.request_id == bindparam("of_request")
+)
+_RUNS = and_(InstanceActionEvent.event == bindparam("of_event"), InstanceActionEvent.finish_time.is_(None))
+_START_EVENT = insert(table_of(InstanceActionEvent)).from_select(
+    ["action_id", "event", "host", "start_time"],
+    select(
+        InstanceAction.id, bindparam("of_event", type_=String(255)), bindparam("on_host", type_=String(255)), now()
+    ).where(_OF_REQUEST, ~exists().where(InstanceActionEvent.action_id == InstanceAction.id, _RUNS)),
+    include_defaults=False,
+)
+_END_EVENT = (
+    update(table_of(InstanceActionEvent))
+    # One value, not IN (SELECT ...), for which MariaDB would look at every event there is.
+    .where(InstanceActionEvent.action_id == select(func.max(InstanceAction.id)).where(_OF_REQUEST).scalar_subquery())
+    .where(_RUNS)
+    .values(
+        finish_time=now(),
+        result=bindparam("new_result"),
+        details=bindparam("new_details"),
+        traceback=bindparam("new_traceback"),
+    )
+)
 
 
 def start(session: Session, context: RequestContext, instance_uuid: str, action: str) -> int:
@@ -37,16 +62,8 @@ def add_ended_event(session: Session, action_id: int, event: str, result: str) -
 
 def start_event(session: Session, instance_uuid: str, request_id: str, event: str, host: str | None) -> None:
     """Record that a part of an action begins on ``host``; one that began already and goes on stays as it is."""
-    columns = ["action_id", "event", "host", "start_time"]
-    begun = exists().where(
-        InstanceActionEvent.action_id == InstanceAction.id,
-        InstanceActionEvent.event == event,
-        InstanceActionEvent.finish_time.is_(None),
-    )
-    action = select(InstanceAction.id, literal(event), literal(host), now()).where(
-        InstanceAction.instance_uuid == instance_uuid, InstanceAction.request_id == request_id, not_(begun)
-    )
-    session.execute(insert(InstanceActionEvent).from_select(columns, action, include_defaults=False))
+    parameters = {"of_instance": instance_uuid, "of_request": request_id, "of_event": event, "on_host": host}
+    session.execute(_START_EVENT, parameters)
 
 
 def end_event(
@@ -59,17 +76,9 @@ def end_event(
     traceback: str | None = None,
 ) -> None:
     """Record how a part of an action ended, while the action goes on."""
-    # One value, not IN (SELECT ...), for which MariaDB would look at every event there is.
-    action = select(func.max(InstanceAction.id)).where(
-        InstanceAction.instance_uuid == instance_uuid, InstanceAction.request_id == request_id
-    )
-    change(
-        session,
-        InstanceActionEvent,
-        {"event": event, "finish_time": None},
-        {"finish_time": now(), "result": result, "details": details, "traceback": traceback},
-        InstanceActionEvent.action_id == action.scalar_subquery(),
-    )
+    which = {"of_instance": instance_uuid, "of_request": request_id, "of_event": event}
+    end = {"new_result": result, "new_details": details, "new_traceback": traceback}
+    count(session, _END_EVENT, which | end)
 
 
 def finish_event(

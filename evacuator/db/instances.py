@@ -1,10 +1,12 @@
 """Instances."""
 
 from collections.abc import Sequence
+from functools import cache
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
+from evacuator.db import services
 from evacuator.db.clock import now
 from evacuator.db.models import Instance
 from evacuator.db.writes import Facts, change_one
@@ -22,17 +24,22 @@ def get(session: Session, uuid: str, project_id: str | None = None) -> Instance:
     return instance
 
 
-def get_with(
-    session: Session, uuid: str, fact: ColumnElement[bool], project_id: str | None = None
+def get_and_whether_some_older(
+    session: Session, uuid: str, version: int, project_id: str | None = None
 ) -> tuple[Instance, bool]:
-    """Return an instance as :func:`get` does, and whether ``fact`` holds, asked for in the same statement.
+    """Return an instance as :func:`get` does, and whether any compute service is older than ``version``.
 
     :raises InstanceNotFound:
     """
-    row = session.execute(select(Instance, fact).where(Instance.uuid == uuid)).one_or_none()
+    row = session.execute(_get_and_whether_some_older(version), {"its_uuid": uuid}).one_or_none()
     if row is None or row[0].deleted or project_id not in (None, row[0].project_id):
         raise InstanceNotFound(uuid=uuid)
     return row[0], bool(row[1])
+
+
+@cache
+def _get_and_whether_some_older(version: int) -> "Select[Instance, bool]":
+    return select(Instance, services.some_older_than(version)).where(Instance.uuid == bindparam("its_uuid"))
 
 
 def find(session: Session, uuid: str) -> Instance | None:

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ClauseElement, func, or_, select
+from sqlalchemy import ClauseElement, String, bindparam, func, inspect, or_, select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
 from evacuator.db import nodes, services
 from evacuator.db.clock import now, seconds_ago
 from evacuator.db.models import COMPUTE_BINARY, Instance, Migration, Service
-from evacuator.db.writes import Facts, change_one
+from evacuator.db.writes import Facts, add, change_one
 from evacuator.evacuation.cleaning import Ownership
 from evacuator.evacuation.transitions import UNFINISHED, Status
+
+COLUMNS = frozenset(inspect(Migration).columns.keys())
 
 
 def get(session: Session, migration_id: int) -> Migration | None:
@@ -19,13 +21,16 @@ def get(session: Session, migration_id: int) -> Migration | None:
     return session.get(Migration, migration_id, populate_existing=True)
 
 
+_GET_FOR = (
+    select(Migration, Instance, nodes.share_storage(Migration.source_compute, bindparam("for_host", type_=String)))
+    .join(Instance, Instance.uuid == Migration.instance_uuid)
+    .where(Migration.id == bindparam("its_id"))
+)
+
+
 def get_for(session: Session, migration_id: int, host: str) -> tuple[Migration, Instance, bool] | None:
     """Return a record, its instance, and whether ``host`` and the record's source publish the same storage."""
-    row = session.execute(
-        select(Migration, Instance, nodes.share_storage(Migration.source_compute, host))
-        .join(Instance, Instance.uuid == Migration.instance_uuid)
-        .where(Migration.id == migration_id)
-    ).one_or_none()
+    row = session.execute(_GET_FOR, {"its_id": migration_id, "for_host": host}).one_or_none()
     return (row[0], row[1], bool(row[2])) if row else None
 
 
@@ -54,9 +59,8 @@ def change(session: Session, record: Migration, values: Facts) -> None:
 
 
 def insert(session: Session, record: Migration) -> None:
-    """Add a new record; from here on it has its number."""
-    session.add(record)
-    session.flush()
+    """Add a new record, which has not been added to the session; from here on it has its number."""
+    record.id = add(session, Migration, {name: value for name, value in vars(record).items() if name in COLUMNS})
 
 
 def unfinished_at(session: Session, dest_compute: str) -> Sequence[Migration]:

@@ -1,19 +1,21 @@
 """Compute nodes and the claims on them."""
 
 from collections.abc import Iterator
+from functools import cache
+from typing import Any
 
-from sqlalchemy import ColumnElement, SQLColumnExpression, exists, func, insert, select
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, bindparam, exists, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from evacuator.db import services
 from evacuator.db.clock import now
 from evacuator.db.models import COMPUTE_BINARY, Allocation, ComputeNode, Instance, Migration, Service
-from evacuator.db.writes import Facts, change, remove
+from evacuator.db.writes import Facts, add, change, count, remove, table_of
 from evacuator.evacuation.destination import Candidate, Room
 from evacuator.evacuation.transitions import Status
 
-#: How many hosts a choice of destination reads at once.
-PAGE = 50
+#: How many hosts a choice of destination reads at first.
+PAGE = 10
 
 
 def room_of(instance: Instance) -> Room:
@@ -26,7 +28,7 @@ def of_host(session: Session, host: str) -> ComputeNode | None:
     return session.scalars(select(ComputeNode).where(ComputeNode.host == host)).one_or_none()
 
 
-def share_storage(one: SQLColumnExpression[str], other: str) -> ColumnElement[bool]:
+def share_storage(one: SQLColumnExpression[str], other: SQLColumnExpression[str]) -> ColumnElement[bool]:
     """Whether two hosts publish the same storage."""
     this, that = aliased(ComputeNode), aliased(ComputeNode)
     return exists().where(this.host == one, that.host == other, this.storage_id == that.storage_id)
@@ -35,7 +37,7 @@ def share_storage(one: SQLColumnExpression[str], other: str) -> ColumnElement[bo
 def register(session: Session, host: str, uuid: str, facts: Facts) -> None:
     """Record what the hypervisor of ``host`` is and has; what is claimed of it stays."""
     if not change(session, ComputeNode, {"host": host}, {**facts, "updated_at": now()}):
-        session.execute(insert(ComputeNode).values(host=host, uuid=uuid, **facts))
+        add(session, ComputeNode, {"host": host, "uuid": uuid, **facts})
 
 
 def candidates(
@@ -43,12 +45,30 @@ def candidates(
 ) -> Iterator[list[Candidate]]:
     """Yield hosts for an instance page by page, most free memory first, until none has it; or the one requested.
 
-    The pages keep a choice among thousands of hosts as cheap as among ten.
+    The pages keep a choice among thousands of hosts as cheap as among ten; each is larger than the one before it, so
+    that there are few even where nothing fits.
     """
+    named = requested is not None
+    wanted = {"for_instance": instance_uuid, "named" if named else "least_memory": requested or room.memory_mb}
+    offset, limit = 0, PAGE
+    while True:
+        rows = session.execute(_candidates(down_time, named=named), wanted | {"from_row": offset, "most": limit}).all()
+        if rows:
+            yield [
+                Candidate(host, bool(up), disabled, version, Room(vcpus, memory_mb, disk_gb), claims, bool(holds_copy))
+                for host, up, disabled, version, vcpus, memory_mb, disk_gb, claims, holds_copy in rows
+            ]
+        if len(rows) < limit:
+            return
+        offset, limit = offset + limit, limit * 4
+
+
+@cache
+def _candidates(down_time: float, *, named: bool) -> Select[*tuple[Any, ...]]:
     uncleaned = select(Migration.source_compute).where(
-        Migration.instance_uuid == instance_uuid, Migration.status == Status.DONE
+        Migration.instance_uuid == bindparam("for_instance"), Migration.status == Status.DONE
     )
-    statement = (
+    return (
         select(
             ComputeNode.host,
             services.is_up(down_time),
@@ -61,51 +81,51 @@ def candidates(
             ComputeNode.host.in_(uncleaned),
         )
         .join(Service, (Service.host == ComputeNode.host) & (Service.binary == COMPUTE_BINARY))
+        .where(
+            ComputeNode.host == bindparam("named") if named else ComputeNode.free_memory_mb >= bindparam("least_memory")
+        )
         .order_by(ComputeNode.free_memory_mb.desc(), ComputeNode.id)
-        .limit(PAGE)
+        .offset(bindparam("from_row"))
+        .limit(bindparam("most"))
     )
-    if requested is not None:
-        statement = statement.where(ComputeNode.host == requested)
-    else:
-        statement = statement.where(ComputeNode.free_memory_mb >= room.memory_mb)
-    for page in range(1_000_000):
-        rows = session.execute(statement.offset(page * PAGE)).all()
-        if rows:
-            yield [
-                Candidate(host, bool(up), disabled, version, Room(vcpus, memory_mb, disk_gb), claims, bool(holds_copy))
-                for host, up, disabled, version, vcpus, memory_mb, disk_gb, claims, holds_copy in rows
-            ]
-        if len(rows) < PAGE:
-            return
+
+
+_CLAIM = (
+    update(table_of(ComputeNode))
+    .where(
+        ComputeNode.host == bindparam("on_host"),
+        ComputeNode.vcpus_used + bindparam("more_vcpus") <= ComputeNode.vcpus,
+        ComputeNode.memory_mb_used + bindparam("more_memory_mb") <= ComputeNode.memory_mb,
+        ComputeNode.local_gb_used + bindparam("more_disk_gb") <= ComputeNode.local_gb,
+    )
+    .values(
+        vcpus_used=ComputeNode.vcpus_used + bindparam("more_vcpus"),
+        memory_mb_used=ComputeNode.memory_mb_used + bindparam("more_memory_mb"),
+        local_gb_used=ComputeNode.local_gb_used + bindparam("more_disk_gb"),
+        claims=ComputeNode.claims + 1,
+    )
+)
 
 
 def claim(session: Session, host: str, instance_uuid: str, room: Room) -> bool:
     """Claim room for an instance on ``host``; False when there is not enough, decided by the write itself."""
-    taken = change(
-        session,
-        ComputeNode,
-        {"host": host},
-        {
-            "vcpus_used": ComputeNode.vcpus_used + room.vcpus,
-            "memory_mb_used": ComputeNode.memory_mb_used + room.memory_mb,
-            "local_gb_used": ComputeNode.local_gb_used + room.disk_gb,
-            "claims": ComputeNode.claims + 1,
-        },
-        ComputeNode.vcpus_used + room.vcpus <= ComputeNode.vcpus,
-        ComputeNode.memory_mb_used + room.memory_mb <= ComputeNode.memory_mb,
-        ComputeNode.local_gb_used + room.disk_gb <= ComputeNode.local_gb,
-    )
+    takes = {f"more_{what}": amount for what, amount in vars(room).items()}
+    taken = count(session, _CLAIM, {"on_host": host, **takes})
     if taken:
-        session.execute(
-            insert(Allocation).values(
-                instance_uuid=instance_uuid,
-                host=host,
-                vcpus=room.vcpus,
-                memory_mb=room.memory_mb,
-                disk_gb=room.disk_gb,
-            )
-        )
+        add(session, Allocation, {"instance_uuid": instance_uuid, "host": host, **vars(room)})
     return taken == 1
+
+
+_RELEASE = (
+    update(table_of(ComputeNode))
+    .where(ComputeNode.host == bindparam("on_host"))
+    .values(
+        vcpus_used=ComputeNode.vcpus_used - bindparam("less_vcpus"),
+        memory_mb_used=ComputeNode.memory_mb_used - bindparam("less_memory_mb"),
+        local_gb_used=ComputeNode.local_gb_used - bindparam("less_disk_gb"),
+        claims=ComputeNode.claims - 1,
+    )
+)
 
 
 def release(session: Session, host: str | None, instance_uuid: str) -> bool:
@@ -117,17 +137,8 @@ def release(session: Session, host: str | None, instance_uuid: str) -> bool:
     ).one_or_none()
     if claimed is None or not remove(session, Allocation, {"id": claimed.id}):
         return False
-    change(
-        session,
-        ComputeNode,
-        {"host": host},
-        {
-            "vcpus_used": ComputeNode.vcpus_used - claimed.vcpus,
-            "memory_mb_used": ComputeNode.memory_mb_used - claimed.memory_mb,
-            "local_gb_used": ComputeNode.local_gb_used - claimed.disk_gb,
-            "claims": ComputeNode.claims - 1,
-        },
-    )
+    less = {"less_vcpus": claimed.vcpus, "less_memory_mb": claimed.memory_mb, "less_disk_gb": claimed.disk_gb}
+    count(session, _RELEASE, {"on_host": host, **less})
     return True
 
 

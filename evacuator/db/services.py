@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 
-from sqlalchemy import ColumnElement, and_, case, exists, func, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, Update, and_, bindparam, case, exists, func, not_, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from evacuator.db.clock import now, seconds_ago
 from evacuator.db.models import COMPUTE_BINARY, Instance, Migration, Service
-from evacuator.db.writes import Facts, change, condition, count, remove
+from evacuator.db.writes import Facts, add, change, count, remove, table_of
 from evacuator.errors import HostNotMapped, ServiceNotFound
 from evacuator.evacuation.transitions import UNFINISHED, Status
+
+#: What a service's epoch becomes when something is taken from its host.
+NEXT_EPOCH = Service.epoch + 1
 
 
 @dataclass(frozen=True)
@@ -133,26 +137,32 @@ def prove_down(session: Session, host: str, down_time: float) -> bool:
 
     The proof is the write: the host's next heartbeat carries the old epoch, finds no row, and cleans up first.
     """
-    written = change(
-        session,
-        Service,
-        {"host": host, "binary": COMPUTE_BINARY},
-        {"epoch": Service.epoch + 1},
-        or_(Service.forced_down, is_silent(down_time)),
+    return count(session, _prove_down(down_time), {"its_host": host}) == 1
+
+
+@cache
+def _prove_down(down_time: float) -> Update:
+    return (
+        update(table_of(Service))
+        .where(
+            Service.host == bindparam("its_host"),
+            Service.binary == COMPUTE_BINARY,
+            or_(Service.forced_down, is_silent(down_time)),
+        )
+        .values(epoch=NEXT_EPOCH)
     )
-    return written == 1
 
 
 def must_clean(session: Session, host: str | None) -> None:
     """Write that something of ``host`` is not its own any more: it must clean before it is up."""
-    change(session, Service, {"host": host, "binary": COMPUTE_BINARY}, {"epoch": Service.epoch + 1})
+    change(session, Service, {"host": host, "binary": COMPUTE_BINARY}, {"epoch": NEXT_EPOCH})
 
 
 def register(session: Session, host: str, uuid: str, incarnation: str, version: int) -> None:
     """Record that a compute manager started on ``host``: it must clean before its first heartbeat is taken."""
     fresh = {"incarnation": incarnation, "version": version}
-    if not change(session, Service, {"host": host, "binary": COMPUTE_BINARY}, {**fresh, "epoch": Service.epoch + 1}):
-        session.execute(insert(Service).values(uuid=uuid, host=host, binary=COMPUTE_BINARY, **fresh))
+    if not change(session, Service, {"host": host, "binary": COMPUTE_BINARY}, {**fresh, "epoch": NEXT_EPOCH}):
+        add(session, Service, {"uuid": uuid, "host": host, "binary": COMPUTE_BINARY, **fresh})
 
 
 def epoch_of(session: Session, host: str, incarnation: str) -> int | None:
@@ -166,19 +176,28 @@ def epoch_of(session: Session, host: str, incarnation: str) -> int | None:
 
 def beat(session: Session, host: str, incarnation: str, epoch: int, down_time: float) -> bool:
     """Say that ``host`` is alive and clean up to ``epoch``; False when its row says otherwise."""
+    mine = {"its_host": host, "its_incarnation": incarnation, "its_epoch": epoch}
+    return count(session, _beat(down_time), mine) == 1
+
+
+@cache
+def _beat(down_time: float) -> Update:
     gap = or_(Service.last_seen.is_(None), Service.last_seen < seconds_ago(down_time / 2))
-    mine = {"host": host, "binary": COMPUTE_BINARY, "incarnation": incarnation, "epoch": epoch}
-    statement = (
-        update(Service)
-        .where(condition(Service, mine))
+    return (
+        update(table_of(Service))
+        .where(
+            Service.host == bindparam("its_host"),
+            Service.binary == COMPUTE_BINARY,
+            Service.incarnation == bindparam("its_incarnation"),
+            Service.epoch == bindparam("its_epoch"),
+        )
         # In this order: MariaDB computes each value from what those before it have written already.
         .ordered_values(
             ("up_since", case((or_(gap, Service.up_since.is_(None)), now()), else_=Service.up_since)),
             ("last_seen", now()),
-            ("cleaned_epoch", epoch),
+            ("cleaned_epoch", Service.epoch),
         )
     )
-    return count(session, statement) == 1
 
 
 def edit(session: Session, service: Service, values: Facts) -> None:

@@ -61,7 +61,8 @@ class Database:
         # SQLite lets one transaction write at a time and makes the others poll; a lock makes them queue.
         # Only one process writes (see the lock on the state directory), so that it is exact.
         self._turn: AbstractContextManager[Any] = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
-        self._retried = oslo_db_api.wrap_db_retry(
+        # Wrapped once: to look at what is wrapped takes as long as a statement.
+        self._again_if_lost = oslo_db_api.wrap_db_retry(
             retry_interval=retry_interval,
             max_retries=max_retries,
             max_retry_interval=2,
@@ -69,7 +70,7 @@ class Database:
             retry_on_deadlock=True,
             jitter=True,
             exception_checker=_is_transient,
-        )
+        )(_call)
 
     def read(self, work: Callable[[Session], T]) -> T:
         """Run ``work``, which only looks, again if the connection was lost.
@@ -81,7 +82,7 @@ class Database:
             with Session(self._reader, autoflush=False, expire_on_commit=False) as session:
                 return work(session)
 
-        result: T = self._retried(once)()
+        result: T = self._again_if_lost(once)
         return result
 
     def write(self, work: Callable[[Transaction], T]) -> T:
@@ -99,7 +100,7 @@ class Database:
                 transaction.commit()
                 return transaction, result
 
-        transaction, result = self._retried(once)()
+        transaction, result = self._again_if_lost(once)
         transaction.take_effect()
         return result  # type: ignore[no-any-return]
 
@@ -107,6 +108,10 @@ class Database:
         """Close every pooled connection."""
         self.engine.dispose()
         self._reader.dispose()
+
+
+def _call(work: Callable[[], T]) -> T:
+    return work()
 
 
 def _is_transient(error: Exception) -> bool:

@@ -66,10 +66,11 @@ def accept_evacuation(engine: Engine, context: RequestContext, order: Evacuation
 
 
 def _accept(engine: Engine, transaction: Transaction, context: RequestContext, order: EvacuationOrder) -> Migration:
-    some_too_old = services.some_older_than(TARGET_STATE_SERVICE_VERSION)
-    instance, too_old = instances.get_with(transaction, order.instance_uuid, some_too_old, order.project_id)
+    instance, some_too_old = instances.get_and_whether_some_older(
+        transaction, order.instance_uuid, TARGET_STATE_SERVICE_VERSION, order.project_id
+    )
     order.permit(instance)
-    if order.stops_at_destination and too_old:
+    if order.stops_at_destination and some_too_old:
         _refuse_old_computes(transaction)
     _check_requested(transaction, instance, order)
     _check_state(instance)
@@ -192,6 +193,7 @@ def _record(
         uuid=evacuation_id,
         instance_uuid=instance.uuid,
         status=Status.ACCEPTED,
+        attempt=1,
         source_compute=instance.host,
         source_node=instance.host,
         dest_compute=destination,
