@@ -13,6 +13,13 @@ from tests.services.servers import fresh_database, fresh_vhost
 MakeCluster = Callable[..., Cluster]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of one database together, so that two workers share the clouds and not the tests."""
+    for item in items:
+        database = "postgresql" if "postgresql" in item.name else "mariadb"
+        item.add_marker(pytest.mark.xdist_group(database))
+
+
 @pytest.fixture(scope="session", params=["mariadb", "postgresql"])
 def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Two API processes and three compute managers, for all tests on one database."""

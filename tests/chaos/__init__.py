@@ -1,0 +1,1 @@
+"""Real processes on real servers, clients that evacuate all the time, and everything that can go wrong, with a seed."""

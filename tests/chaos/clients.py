@@ -1,0 +1,207 @@
+"""People and programs that use the cloud while it is being maltreated."""
+
+import json
+import random
+import threading
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from typing import Any
+from uuid import uuid4
+
+from tests.acceptance.site import IMAGE, Answer
+from tests.chaos.fences import Fences
+from tests.services.cluster import Cluster
+
+TIMEOUT = 20.0
+VERSIONS = ("2.14", "2.29", "2.67", "2.94", "2.95", "2.95", "2.95")
+
+
+class Unanswered(Exception):
+    """Nobody answered, so that what was asked may have happened or not."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An evacuation that was asked for. ``status``: of the answer, None where there was none."""
+
+    server: str
+    version: str
+    request_id: str
+    status: int | None
+
+
+@dataclass
+class Ledger:
+    """What the clients saw."""
+
+    asked: list[Asked] = field(default_factory=list)
+    answers: Counter[str] = field(default_factory=Counter)
+    servers: set[str] = field(default_factory=set)
+    guard: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def accepted(self) -> list[Asked]:
+        """The evacuations that were answered with 200."""
+        return [asked for asked in self.asked if asked.status == 200]
+
+
+class Client(threading.Thread):
+    """One of those who evacuate, start, stop, make and delete, over and over."""
+
+    def __init__(self, cluster: Cluster, fences: Fences, ledger: Ledger, seed: str, stopping: threading.Event) -> None:
+        super().__init__(name=f"client {seed}", daemon=True)
+        self._cluster = cluster
+        self._fences = fences
+        self._ledger = ledger
+        self._random = random.Random(seed)
+        self._stopping = stopping
+
+    def run(self) -> None:
+        """Do something again and again."""
+        while not self._stopping.wait(self._random.uniform(0, 0.05)):
+            try:
+                self._do_something()
+            except Unanswered:
+                self._count("no answer")
+
+    def _do_something(self) -> None:
+        fenced = self._fences.hosts
+        if not fenced:
+            self._work_elsewhere()
+            self._stopping.wait(0.2)
+            return
+        host = self._random.choice(fenced)
+        listed = self.call("GET", f"/servers/detail?host={host}&all_tenants=1&limit=40", version="2.79")
+        servers = (listed.body or {}).get("servers", []) if listed.status == 200 else []
+        idle = [server for server in servers if server["OS-EXT-STS:task_state"] is None]
+        if not idle or self._random.random() < 0.05:
+            self._work_elsewhere()
+            return
+        self._evacuate(self._random.choice(idle))
+
+    def _evacuate(self, server: dict[str, Any]) -> None:
+        source = server["OS-EXT-SRV-ATTR:host"]
+        version = self._random.choice(VERSIONS)
+        others = [host for host in self._cluster.computes if host != source]
+        body: dict[str, Any] = {
+            "evacuate": {"host": self._random.choice(others)} if self._random.random() < 0.2 else {}
+        }
+        with self._fences.counted_on(source) as is_off:
+            if not is_off:
+                return
+            if self._random.random() < 0.1:
+                self._count("the same evacuation twice at once")
+                twins = [threading.Thread(target=self._ask, args=(server["id"], version, body)) for _ in range(2)]
+                for twin in twins:
+                    twin.start()
+                for twin in twins:
+                    twin.join()
+            else:
+                self._ask(server["id"], version, body)
+        happens = self._random.random()
+        if happens < 0.02:
+            self._tolerate("delete during an evacuation", "DELETE", f"/servers/{server['id']}")
+            with self._ledger.guard:
+                self._ledger.servers.discard(server["id"])
+        elif happens < 0.04:
+            body = {"os-resetState": {"state": "error"}}
+            self._tolerate("reset of the state during an evacuation", "POST", f"/servers/{server['id']}/action", body)
+
+    def _ask(self, server: str, version: str, body: Any) -> None:
+        request_id = f"req-{uuid4()}"
+        try:
+            answer = self.call("POST", f"/servers/{server}/action", body, version, request_id)
+            status: int | None = answer.status
+            request_id = answer.headers.get("X-Openstack-Request-Id", request_id)
+        except Unanswered:
+            status = None
+        self._count(f"evacuate: {status or 'no answer'}")
+        with self._ledger.guard:
+            self._ledger.asked.append(Asked(server, version, request_id, status))
+
+    def _work_elsewhere(self) -> None:
+        """Start, stop, or replace a server on a host that is not fenced."""
+        with self._ledger.guard:
+            servers = sorted(self._ledger.servers)
+        if not servers:
+            return
+        server = self._random.choice(servers)
+        shown = self.call("GET", f"/servers/{server}", version="2.79")
+        if shown.status == 404:
+            with self._ledger.guard:
+                self._ledger.servers.discard(server)
+            self._make()
+            return
+        if shown.status != 200 or shown.body["server"]["OS-EXT-STS:task_state"] is not None:
+            return
+        order = {"ACTIVE": "os-stop", "SHUTOFF": "os-start", "ERROR": "os-start"}.get(shown.body["server"]["status"])
+        if order:
+            self._tolerate(order, "POST", f"/servers/{server}/action", {order: None})
+
+    def _make(self) -> None:
+        server = {"name": "another", "flavorRef": "1", "imageRef": IMAGE}
+        answer = self.call("POST", "/servers", {"server": server}, "2.1")
+        self._count(f"create: {answer.status}")
+        if answer.status == 202:
+            with self._ledger.guard:
+                self._ledger.servers.add(answer.body["server"]["id"])
+
+    def _tolerate(self, what: str, method: str, path: str, body: Any = None) -> None:
+        answer = self.call(method, path, body, "2.95")
+        self._count(f"{what}: {answer.status}")
+
+    def _count(self, what: str) -> None:
+        with self._ledger.guard:
+            self._ledger.answers[what] += 1
+
+    def call(
+        self, method: str, path: str, body: Any = None, version: str = "2.95", request_id: str | None = None
+    ) -> Answer:
+        """Ask any API process; every status is an answer.
+
+        :raises Unanswered: there was none.
+        """
+        headers = {
+            "Content-Type": "application/json",
+            "X-Auth-Token": "admin",
+            "OpenStack-API-Version": f"compute {version}",
+        }
+        if request_id:
+            headers["X-OpenStack-Request-ID"] = request_id
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            url = f"{self._cluster.url}/v2.1{path}"
+            request = urllib.request.Request(url, data, headers, method=method)
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+                return _answer(response)
+        except urllib.error.HTTPError as error:
+            with error:
+                return _answer(error)
+        except (OSError, HTTPException, ZeroDivisionError) as error:  # the last: no API process is left to ask
+            raise Unanswered from error
+
+
+def _answer(response: Any) -> Answer:
+    raw = response.read()
+    try:
+        body = json.loads(raw) if raw else None
+    except ValueError:
+        body = None
+    return Answer(response.status, body, dict(response.headers))
+
+
+def eventually(call: Callable[[], bool], stopping: threading.Event, seconds: float = 30) -> bool:
+    """Try until it works, or until it is time to stop."""
+    for _ in range(int(seconds / 0.3)):
+        try:
+            if call():
+                return True
+        except (OSError, HTTPException, AssertionError, ZeroDivisionError):
+            pass
+        if stopping.wait(0.3):
+            return False
+    return False
