@@ -94,13 +94,6 @@ OPTS = [
         min=0,
         help="Seconds that a guest has to shut down by itself before it is switched off.",
     ),
-    cfg.IntOpt(
-        "keepalive_interval",
-        default=5,
-        min=1,
-        help="Seconds of silence after which libvirt is asked whether it is there; the third question without an "
-        "answer closes the connection.",
-    ),
     cfg.StrOpt(
         "graphics_listen",
         help="The address on which the console of an adopted guest listens here, instead of the one that it had on its "

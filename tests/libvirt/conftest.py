@@ -31,7 +31,7 @@ def make_driver(lab):
     made = []
 
     def make(host="a", **settings):
-        patience = settings.pop("timing", Timing(call=5.0, effect=30.0, keepalive=1))
+        patience = settings.pop("timing", Timing(call=5.0, effect=30.0))
         folder = DiskFolder(host, lab.instances, lab.images, copies=False, mode=0o666, patience=30.0)
         template = DomainTemplate(settings.pop("template", TEMPLATE), "qemu", "the test")
         settings = {"shutdown_timeout": 0.5, "uri": lab[host].uri, **settings}

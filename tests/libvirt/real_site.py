@@ -27,7 +27,6 @@ disk_mode = 0666
 shutdown_timeout = 0.5
 call_timeout = 1.5
 effect_timeout = 15
-keepalive_interval = 1
 cpu_allocation_ratio = 1000
 ram_allocation_ratio = 100
 local_gb = 100000

@@ -43,6 +43,12 @@ def inactive(host, of):
         return conn.lookupByUUIDString(of).XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
 
 
+def snapshots_of(conn):
+    topological = libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL
+    found = conn.lookupByName("snapshots").listAllSnapshots(topological)
+    return {each.getName(): each.getXMLDesc() for each in found}
+
+
 @pytest.fixture
 def hand_made(lab):
     """Ten domains on a, none like the other; return their ids by name."""
@@ -67,7 +73,8 @@ def hand_made(lab):
             witness.build(disk, period=2)
             parts = {"metadata": "", "os": "", "devices": "", **more.get(name, {})}
             conn.defineXML(DOMAIN.format(name=name, uuid=identity, disk=disk, **parts))
-        conn.lookupByName("snapshots").snapshotCreateXML("<domainsnapshot><name>before</name></domainsnapshot>")
+        for name in ("before", "after"):
+            conn.lookupByName("snapshots").snapshotCreateXML(f"<domainsnapshot><name>{name}</name></domainsnapshot>")
         conn.lookupByName("plain").setAutostart(1)
     return ids
 
@@ -85,6 +92,9 @@ def command(site, *words):
 
 def test_ten_hand_made_domains_are_adopted_evacuated_and_released(lab, site, hand_made):
     originals = {name: inactive(lab["a"], identity) for name, identity in hand_made.items()}
+    with lab["a"].opened() as conn:
+        snapshots = snapshots_of(conn)
+    assert list(snapshots) == ["before", "after"]
 
     tried = command(site, "adopt", "--host", "a", "--all", "--dry-run")
     assert (tried.returncode, tried.stdout.count("can be adopted")) == (0, 10), tried.stdout + tried.stderr
@@ -124,6 +134,7 @@ def test_ten_hand_made_domains_are_adopted_evacuated_and_released(lab, site, han
     with lab["b"].opened() as conn:
         assert conn.lookupByName("plain").autostart()
         assert conn.lookupByName("two-disks").isActive()
+        assert snapshots_of(conn) == snapshots
         conn.lookupByName("plain").setAutostart(0)
     # Nobody's business any more: a site that starts again leaves them alone.
     site.start()

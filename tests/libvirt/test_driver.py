@@ -20,7 +20,7 @@ from tests.libvirt import witness
 from tests.libvirt.lab import TEMPLATE, eventually
 from tests.unit.virt.contract import DriverContract, a_guest
 
-QUICK = Timing(call=1.0, effect=2.0, keepalive=1)
+QUICK = Timing(call=1.0, effect=2.0)
 
 
 class TestLibvirtDriver(DriverContract):
@@ -330,6 +330,20 @@ class TestDaemonsThatFail:
         lab["a"].thaw_daemon()
 
         eventually(lambda: _facts(driver))
+
+    def test_what_a_hung_daemon_was_to_be_asked_for_is_not_done_when_it_goes_on(self, lab, make_driver, guest):
+        driver = make_driver("a", timing=QUICK)
+        driver.define(guest, DiskSource.EXISTING, "req")
+        lab["a"].freeze_daemon()
+        with pytest.raises(errors.HypervisorUnknown):
+            driver.power_on(guest.uuid, "req-start")
+
+        lab["a"].thaw_daemon()
+
+        eventually(lambda: _facts(driver))
+        time.sleep(2)
+        assert lab["a"].guest_pids() == []
+        assert diary(lab, guest).boots == 0
 
     def test_connecting_to_a_hung_daemon_fails_in_time(self, lab, make_driver):
         driver = make_driver("a", timing=QUICK)

@@ -258,3 +258,13 @@ class TestDestinationsThatFail:
                 assert (end, site.boots(server)) == ("done", 1)
             else:
                 assert site.boots(server) <= 2
+
+
+class TestBehindOurBack:
+    def test_a_guest_that_was_stopped_or_started_by_somebody_else_shows_it(self, site, lab):
+        server = site.a_running_server()
+        with lab["a"].opened() as conn:
+            conn.lookupByUUIDString(server).destroy()
+            until(lambda: site.status(server) == "SHUTOFF", 10, "the API to know that it stopped")
+            conn.lookupByUUIDString(server).create()
+            until(lambda: site.status(server) == "ACTIVE", 10, "the API to know that it runs")

@@ -13,7 +13,7 @@ from oslo_config import cfg
 from evacuator import errors
 from evacuator.evacuation.states import PowerState
 from evacuator.virt.libvirt import definition, domains, refusals, survey
-from evacuator.virt.libvirt.connection import Connection, Session
+from evacuator.virt.libvirt.connection import Call, Connection
 from evacuator.virt.libvirt.definition import Mark
 from evacuator.virt.libvirt.driver import LibvirtSettings
 
@@ -51,7 +51,7 @@ class Adoption:
 
     def survey(self) -> list[Found]:
         """Return every domain of the host, by name."""
-        found = self._connection.do(lambda session: [self._found(each) for each in session.conn.listAllDomains()])
+        found = self._connection.do(lambda call: [self._found(each) for each in call.conn.listAllDomains()])
         return sorted(found, key=lambda each: each.name)
 
     def take(self, uuid: str, cause: str) -> str:
@@ -60,13 +60,17 @@ class Adoption:
         :raises GuestNotFound: there is no such domain.
         """
 
-        def effect(session: Session) -> str:
-            domain = self._require(session.conn, uuid)
+        def effect(call: Call) -> str:
+            domain = self._require(call.conn, uuid)
             if not domains.is_marked(domain):
                 _set_mark(domain, Mark(cause, autostart=bool(domain.autostart())).xml)
             if domain.autostart():
                 domain.setAutostart(0)
-            return str(domain.XMLDesc(_DEFINITION))
+            snapshots = domain.listAllSnapshots(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL)
+            return definition.bundle(
+                domain.XMLDesc(_DEFINITION),
+                [each.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE) for each in snapshots],
+            )
 
         return self._effect(uuid, effect)
 
@@ -76,8 +80,8 @@ class Adoption:
         :raises GuestNotFound: there is no such domain.
         """
 
-        def effect(session: Session) -> None:
-            domain = self._require(session.conn, uuid)
+        def effect(call: Call) -> None:
+            domain = self._require(call.conn, uuid)
             if not domains.is_marked(domain):
                 return
             mark = definition.mark_of(
@@ -91,7 +95,7 @@ class Adoption:
             # libvirt leaves the empty element behind, which was not there before.
             left = domain.XMLDesc(_DEFINITION)
             if _EMPTY in left:
-                session.conn.defineXML(left.replace(_EMPTY, "", 1))
+                call.conn.defineXML(left.replace(_EMPTY, "", 1))
 
         self._effect(uuid, effect)
 
@@ -99,7 +103,7 @@ class Adoption:
         """Let go of the connection."""
         self._connection.close()
 
-    def _effect(self, uuid: str, effect: Callable[[Session], T]) -> T:
+    def _effect(self, uuid: str, effect: Callable[[Call], T]) -> T:
         try:
             return self._connection.do(effect)
         except libvirt.libvirtError as error:
@@ -164,6 +168,3 @@ def _notes(domain: Any) -> Iterator[str]:
         yield "its autostart is taken away: after a power failure its host would start it, whoever runs it by then"
     if domain.hasManagedSaveImage():
         yield "its saved memory stays on its host: evacuated, it boots anew"
-    snapshots = domain.snapshotNum()
-    if snapshots:
-        yield f"libvirt's list of its snapshots ({snapshots}) stays on its host; what they hold stays in its disks"

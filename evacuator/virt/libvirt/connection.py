@@ -1,10 +1,10 @@
-"""A connection to one libvirt daemon, on which nobody waits longer than told, whatever state the daemon is in."""
+"""How a libvirt daemon is reached, with nobody waiting longer than told, whatever state the daemon is in."""
 
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import libvirt
@@ -20,7 +20,15 @@ T = TypeVar("T")
 MOST_ATTEMPTS = 4
 RARELY_SECONDS = 300.0
 
-_KEEPALIVE_COUNT = 3
+#: So many connections that nobody uses are kept for the next calls.
+MOST_IDLE = 4
+
+#: How events are listened to, in seconds: between two looks whether the connection lives, between two attempts to make
+#: one, and of silence until libvirt is asked whether it is there, so many times.
+LISTEN_SECONDS = 1.0
+RETRY_SECONDS = 5.0
+KEEPALIVE_SECONDS = 5
+KEEPALIVE_COUNT = 3
 
 #: What the client's side of libvirt says when the connection, not the hypervisor, is at fault.
 _LOST_DOMAINS = (libvirt.VIR_FROM_RPC, libvirt.VIR_FROM_REMOTE)
@@ -34,11 +42,10 @@ _LOST_CODES = (
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds: for a question, for an effect, and between two signs of life."""
+    """Seconds: for a question, and for an effect."""
 
     call: float = 10.0
     effect: float = 60.0
-    keepalive: int = 5
 
 
 class _EventLoop:
@@ -74,61 +81,87 @@ EVENT_LOOP = _EventLoop()
 
 @dataclass(eq=False)
 class Session:
-    """One open connection. It is closed by the last who leaves it, once it is retired."""
+    """One open connection, for one call at a time: see :class:`Connection`.
+
+    ``generation``: how often the daemon had been lost before it was opened.
+    """
 
     conn: Any
-    number: int
-    callbacks: list[int] = field(default_factory=list)
-    users: int = 0
-    retired: bool = False
+    generation: int
 
     @property
     def alive(self) -> bool:
         """Whether the transport is still open; asks nobody."""
-        try:
-            return bool(self.conn.isAlive())
-        except libvirt.libvirtError:
-            return False
+        return is_alive(self.conn)
+
+
+def is_alive(conn: Any) -> bool:
+    """Whether the transport of a connection is still open; asks nobody."""
+    try:
+        return bool(conn.isAlive())
+    except libvirt.libvirtError:
+        return False
+
+
+class GivenUp(Exception):
+    """Nobody waits for this call any more, so what it was about to do is not done."""
+
+
+class Call:
+    """One call, in its own thread: the connection that it goes over, and whether somebody still waits for it."""
+
+    def __init__(self, session: Session) -> None:
+        self.conn = session.conn
+        self.generation = session.generation
+        self.given_up = False
+
+    def require_wanted(self) -> None:
+        """Go on only if somebody still waits: what goes immediately before an effect.
+
+        A call that hung in its first question comes back to its effect when the daemon does, long after whoever asked
+        for it was told that nobody knows, and acted on that.
+
+        :raises GivenUp:
+        """
+        if self.given_up:
+            raise GivenUp
 
 
 class _Attempt:
     def __init__(self) -> None:
         self.begun = time.monotonic()
-        self.done = threading.Event()
-        self.error: str | None = None
-
-
-@dataclass(frozen=True)
-class Listener:
-    """Who is told what libvirt says by itself. Both are called in libvirt's own thread and must not wait."""
-
-    lifecycle: Callable[[str, int, int], None]
-    rebooted: Callable[[str], None]
+        self.over = False
 
 
 class Connection:
-    """Reaches the daemon at ``uri``; connects when it is needed, and again when it was lost."""
+    """Reaches the daemon at ``uri``: connects when that is needed, and again when it was lost.
 
-    def __init__(self, host: str, uri: str, timing: Timing, listener: Listener | None = None) -> None:
+    A session carries one call at a time; calls at the same time have a session each. libvirt's clients before 10.3
+    crash when two threads call on one connection (CVE-2024-4418), or when a keepalive goes out during a call. So there
+    is no keepalive: what it would notice is noticed by whoever waits for an answer.
+    """
+
+    def __init__(self, host: str, uri: str, timing: Timing) -> None:
         self.host = host
         self.uri = uri
         self.timing = timing
-        self._listener = listener
         self._lanes = Lanes(f"{host} libvirt")
-        self._guard = threading.Lock()
-        self._session: Session | None = None
+        self._changed = threading.Condition()
+        self._idle: list[Session] = []
         self._attempts: list[_Attempt] = []
-        self._opened = 0
+        self._generation = 0
+        self._failures = 0
+        self._failure = ""
         self._closed = False
 
-    def ask(self, question: Callable[[Session], T]) -> T:
+    def ask(self, question: Callable[[Call], T]) -> T:
         """Return what ``question`` finds out; it changes nothing.
 
         :raises HypervisorUnknown: no answer in time, or no connection.
         """
         return self._call(question, self.timing.call)
 
-    def do(self, effect: Callable[[Session], T]) -> T:
+    def do(self, effect: Callable[[Call], T]) -> T:
         """Return what ``effect`` returns; when there is no answer it may have happened or not.
 
         :raises HypervisorUnknown: no answer in time, or no connection.
@@ -137,21 +170,22 @@ class Connection:
 
     def close(self) -> None:
         """Let go, and wait for nothing."""
-        with self._guard:
+        with self._changed:
             self._closed = True
-            session = self._session
-        if session is not None:
-            self._retire(session)
+            self._drop_idle()
+            self._changed.notify_all()
         self._lanes.close()
 
-    def _call(self, work: Callable[[Session], T], timeout: float) -> T:
+    def _call(self, work: Callable[[Call], T], timeout: float) -> T:
         deadline = time.monotonic() + timeout
         # A host that does not let us in within the time for a question is silent, also to who wants an effect.
         session = self._enter(min(deadline, time.monotonic() + self.timing.call))
+        call = Call(session)
         try:
-            return self._lanes.call(lambda: self._work(session, work), max(0.0, deadline - time.monotonic()))
+            return self._lanes.call(lambda: self._work(session, call, work), max(0.0, deadline - time.monotonic()))
         except TimedOut:
-            self._retire(session)
+            call.given_up = True
+            self._lost()
             raise self._unknown(f"no answer within {timeout:g} seconds") from None
         except AllHang:
             self._leave(session)
@@ -160,12 +194,12 @@ class Connection:
             if session.alive and not self.is_about_connection(error):
                 raise
             if error.get_error_code() != libvirt.VIR_ERR_OPERATION_TIMEOUT:
-                self._retire(session)
+                self._lost()
             raise self._unknown(str(error)) from error
 
-    def _work(self, session: Session, work: Callable[[Session], T]) -> T:
+    def _work(self, session: Session, call: Call, work: Callable[[Call], T]) -> T:
         try:
-            return work(session)
+            return work(call)
         finally:
             self._leave(session)
 
@@ -181,115 +215,160 @@ class Connection:
     # -- sessions
 
     def _enter(self, deadline: float) -> Session:
-        while True:
-            with self._guard:
-                session = self._usable()
+        """Take a session that nobody uses, or wait for a new one."""
+        attempt: _Attempt | None = None
+        with self._changed:
+            failures = self._failures
+            while True:
+                session = self._take_idle()
                 if session is not None:
-                    session.users += 1
                     return session
                 if self._closed:
                     raise self._unknown("the driver was closed")
-                attempt = self._attempt()
-            if not attempt.done.wait(max(0.0, deadline - time.monotonic())):
-                raise self._unknown(f"connecting to {self.uri} takes longer than {self.timing.call:g} seconds")
-            if attempt.error is not None:
-                raise self._unknown(attempt.error)
+                if self._failures != failures:
+                    raise self._unknown(self._failure)
+                if (attempt is None or attempt.over) and self._may_connect():
+                    attempt = self._connect()
+                if not self._changed.wait(max(0.0, deadline - time.monotonic())):
+                    raise self._unknown(f"connecting to {self.uri} takes longer than {self.timing.call:g} seconds")
 
-    def _usable(self) -> Session | None:
-        session = self._session
-        if session is not None and not session.alive:
-            LOG.warning("%s: the connection to %s was lost", self.host, self.uri)
-            self._retire_locked(session)
-            return None
-        return session
+    def _take_idle(self) -> Session | None:
+        while self._idle:
+            session = self._idle.pop()
+            if session.alive:
+                return session
+            _dispose(session.conn)
+            self._generation += 1
+        return None
 
     def _leave(self, session: Session) -> None:
-        with self._guard:
-            session.users -= 1
-            if session.retired and session.users == 0:
-                self._dispose(session)
+        with self._changed:
+            usable = session.generation == self._generation and not self._closed and len(self._idle) < MOST_IDLE
+            if usable and session.alive:
+                self._idle.append(session)
+                self._changed.notify()
+                return
+        _dispose(session.conn)
 
-    def _retire(self, session: Session) -> None:
-        with self._guard:
-            self._retire_locked(session)
+    def _lost(self) -> None:
+        """Trust no session that was opened until now."""
+        with self._changed:
+            self._generation += 1
+            self._drop_idle()
 
-    def _retire_locked(self, session: Session) -> None:
-        if session.retired:
-            return
-        session.retired = True
-        if self._session is session:
-            self._session = None
-        if session.users == 0:
-            self._dispose(session)
-
-    @staticmethod
-    def _dispose(session: Session) -> None:
-        # Saying goodbye to a daemon that hangs takes until its keepalive has run out: not in anybody's way.
-        threading.Thread(target=_say_goodbye, args=(session,), name="libvirt goodbye", daemon=True).start()
+    def _drop_idle(self) -> None:
+        idle, self._idle = self._idle, []
+        for session in idle:
+            _dispose(session.conn)
 
     # -- connecting
 
-    def _attempt(self) -> _Attempt:
-        """Return the attempt to wait for: the last one, unless it hangs and there may be another."""
-        last = self._attempts[-1] if self._attempts else None
-        if last is not None:
-            patience = self.timing.call if len(self._attempts) < MOST_ATTEMPTS else RARELY_SECONDS
-            if time.monotonic() - last.begun < patience:
-                return last
+    def _may_connect(self) -> bool:
+        if len(self._attempts) < MOST_ATTEMPTS:
+            return True
+        return time.monotonic() - self._attempts[-1].begun > RARELY_SECONDS
+
+    def _connect(self) -> _Attempt:
         attempt = _Attempt()
         self._attempts.append(attempt)
         threading.Thread(target=self._open, args=(attempt,), name=f"{self.host} connecting", daemon=True).start()
         return attempt
 
     def _open(self, attempt: _Attempt) -> None:
+        conn, failure = None, ""
         try:
-            session = self._opened_session()
+            EVENT_LOOP.ensure()
+            conn = libvirt.open(self.uri)
         except libvirt.libvirtError as error:
-            attempt.error = str(error)
-            session = None
-        with self._guard:
+            failure = str(error)
+        with self._changed:
+            attempt.over = True
             self._attempts.remove(attempt)
-            if session is not None:
-                if self._closed or self._session is not None:
-                    session.retired = True
-                    self._dispose(session)
-                else:
-                    self._session = session
-        attempt.done.set()
+            if conn is None:
+                self._failures += 1
+                self._failure = failure
+            elif self._closed:
+                _dispose(conn)
+            else:
+                self._idle.append(Session(conn, self._generation))
+            self._changed.notify_all()
 
-    def _opened_session(self) -> Session:
-        EVENT_LOOP.ensure()
-        conn = libvirt.open(self.uri)
-        conn.setKeepAlive(self.timing.keepalive, _KEEPALIVE_COUNT)
+
+class Listener:
+    """Hears what libvirt tells by itself, on a connection of its own, again after it was lost.
+
+    Both callables are called in libvirt's own thread and must not wait: ``lifecycle`` with uuid, event and detail,
+    ``rebooted`` with the uuid.
+    """
+
+    def __init__(
+        self, host: str, uri: str, lifecycle: Callable[[str, int, int], None], rebooted: Callable[[str], None]
+    ) -> None:
+        self._host = host
+        self._uri = uri
+        self._lifecycle = lifecycle
+        self._rebooted = rebooted
+        self._closing = threading.Event()
+        self._listening = threading.Event()
+        self._guard = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def listen(self, timeout: float = 0.0) -> bool:
+        """Begin to listen; tell whether it does within ``timeout`` seconds."""
         with self._guard:
-            self._opened += 1
-            session = Session(conn, self._opened)
-        if self._listener is not None:
-            _listen(session, self._listener)
-        LOG.info("%s: connected to %s", self.host, self.uri)
-        return session
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=f"{self._host} listening", daemon=True)
+                self._thread.start()
+        return self._listening.wait(timeout)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._closing.set()
+
+    def _run(self) -> None:
+        EVENT_LOOP.ensure()
+        while not self._closing.is_set():
+            try:
+                self._hear()
+            except libvirt.libvirtError as error:
+                LOG.info("%s: libvirt's events are not heard: %s", self._host, error)
+                self._closing.wait(RETRY_SECONDS)
+
+    def _hear(self) -> None:
+        conn = libvirt.open(self._uri)
+        # Nothing is ever called on this connection, so that its keepalive is in nobody's way.
+        conn.setKeepAlive(KEEPALIVE_SECONDS, KEEPALIVE_COUNT)
+        kinds = (
+            (libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._on_lifecycle),
+            (libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, self._on_reboot),
+        )
+        callbacks = [conn.domainEventRegisterAny(None, kind, callback, None) for kind, callback in kinds]
+        self._listening.set()
+        while is_alive(conn) and not self._closing.wait(LISTEN_SECONDS):
+            pass
+        self._listening.clear()
+        _dispose(conn, callbacks)
+
+    def _on_lifecycle(self, _conn: Any, domain: Any, event: int, detail: int, _opaque: Any) -> None:
+        self._lifecycle(domain.UUIDString(), event, detail)
+
+    def _on_reboot(self, _conn: Any, domain: Any, _opaque: Any) -> None:
+        self._rebooted(domain.UUIDString())
 
 
-def _listen(session: Session, listener: Listener) -> None:
-    def lifecycle(_conn: Any, domain: Any, event: int, detail: int, _opaque: Any) -> None:
-        listener.lifecycle(domain.UUIDString(), event, detail)
-
-    def rebooted(_conn: Any, domain: Any, _opaque: Any) -> None:
-        listener.rebooted(domain.UUIDString())
-
-    register = session.conn.domainEventRegisterAny
-    session.callbacks.append(register(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, lifecycle, None))
-    session.callbacks.append(register(None, libvirt.VIR_DOMAIN_EVENT_ID_REBOOT, rebooted, None))
+def _dispose(conn: Any, callbacks: Sequence[int] = ()) -> None:
+    """Close a connection in a thread of its own: saying goodbye to a daemon that hangs takes as long as that does."""
+    threading.Thread(target=_say_goodbye, args=(conn, callbacks), name="libvirt goodbye", daemon=True).start()
 
 
-def _say_goodbye(session: Session) -> None:
-    # A callback holds the connection: it would never be closed.
-    for callback in session.callbacks:
-        try:
-            session.conn.domainEventDeregisterAny(callback)
-        except libvirt.libvirtError as error:
-            LOG.debug("a connection that is given up: %s", error)
+def _say_goodbye(conn: Any, callbacks: Sequence[int]) -> None:
     try:
-        session.conn.close()
+        # A callback holds the connection: it would never be closed.
+        for callback in callbacks:
+            conn.domainEventDeregisterAny(callback)
+    except libvirt.libvirtError as error:
+        LOG.debug("a connection that is given up: %s", error)
+    try:
+        conn.close()
     except libvirt.libvirtError as error:
         LOG.debug("a connection that is given up: %s", error)

@@ -4,6 +4,7 @@ Documents are changed as documents, not as data, so that whatever we do not know
 order of things) stays as it was. They come from libvirt and from the operator.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from string import Template
 from xml.dom.minidom import Document, Element, Text, parseString
@@ -17,6 +18,7 @@ from evacuator.virt.driver import Guest
 NAMESPACE = "urn:evacuator:instance:1"
 PREFIX = "evacuator"
 _ELEMENT = "instance"
+_BUNDLE = "guest"
 
 _EVERYWHERE = frozenset({"", "127.0.0.1", "::1", "0.0.0.0", "::"})  # noqa: S104 - compared with, not listened on
 
@@ -76,6 +78,16 @@ def parse(xml: str, what: str) -> Document:
         raise errors.DriverError(reason=f"{what} is not XML: {error}.") from error
 
 
+def parse_element(xml: str, what: str) -> Element:
+    """Read a document and return its element.
+
+    :raises DriverError: it is none.
+    """
+    element = parse(xml, what).documentElement
+    assert element is not None  # noqa: S101 - a document without an element is not XML, and was refused
+    return element
+
+
 class DomainTemplate:
     """The domain XML that new instances are made from.
 
@@ -112,6 +124,28 @@ class DomainTemplate:
         }
         quotes = {'"': "&quot;", "'": "&apos;"}
         return self._template.substitute({name: escape(str(value), quotes) for name, value in values.items()})
+
+
+def bundle(xml: str, snapshots: Sequence[str]) -> str:
+    """Return what is stored of a guest: its definition, and what libvirt knows of its snapshots, parents first."""
+    if not snapshots:
+        return xml
+    return f"<{_BUNDLE}>{''.join((xml, *snapshots))}</{_BUNDLE}>"
+
+
+def unbundle(stored: str, uuid: str) -> tuple[str, list[str]]:
+    """Return the definition and the snapshots again.
+
+    :raises DriverError: it is not what :func:`bundle` made.
+    """
+    root = parse(stored, f"The stored definition of instance {uuid}").documentElement
+    if root is None or root.tagName != _BUNDLE:
+        return stored, []
+    parts = [node for node in root.childNodes if isinstance(node, Element)]
+    if not parts:
+        raise errors.DriverError(reason=f"The stored definition of instance {uuid} is empty.")
+    xml, *snapshots = [str(part.toxml()) for part in parts]
+    return xml, snapshots
 
 
 def for_this_host(xml: str, uuid: str, changes: HostChanges, mark: Mark) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 import libvirt
@@ -9,7 +10,7 @@ import libvirt
 from evacuator.evacuation.states import PowerState
 from evacuator.virt.driver import KnownGuest
 from evacuator.virt.libvirt import definition, refusals
-from evacuator.virt.libvirt.connection import Connection
+from evacuator.virt.libvirt.connection import Call, Connection
 
 LOG = logging.getLogger(__name__)
 
@@ -138,7 +139,7 @@ def ask_to_shut_down(conn: Any, uuid: str) -> bool:
     return True
 
 
-def create(domain: Any) -> None:
+def create(call: Call, domain: Any) -> None:
     """Start a guest that does not run."""
     try:
         domain.create()
@@ -148,6 +149,7 @@ def create(domain: Any) -> None:
         if not refusals.gave_no_reason(error):
             raise
         # Once more, for the reason.
+        call.require_wanted()
         domain.create()
 
 
@@ -159,3 +161,12 @@ def check_disks(domain: Any) -> None:
     for disk in definition.disks_of(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)):
         if disk.path is not None and not disk.optional:
             domain.blockInfo(disk.path)
+
+
+def know_snapshots(domain: Any, snapshots: Sequence[str]) -> None:
+    """Have libvirt know the snapshots that another host made; those that it knows already are left as they are."""
+    known = set(domain.snapshotListNames()) if snapshots else set()
+    for xml in snapshots:
+        name = definition.text_of(definition.parse_element(xml, "A snapshot's description"), "name")
+        if name not in known:
+            domain.snapshotCreateXML(xml, libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE)

@@ -22,7 +22,7 @@ from evacuator.conf.libvirt import of_host
 from evacuator.evacuation.states import PowerState
 from evacuator.virt.driver import DiskSource, Guest, HypervisorFacts, KnownGuest
 from evacuator.virt.libvirt import definition, domains, refusals
-from evacuator.virt.libvirt.connection import Connection, Listener, Session, Timing
+from evacuator.virt.libvirt.connection import Call, Connection, Listener, Timing
 from evacuator.virt.libvirt.definition import Disk, DomainTemplate, HostChanges, Mark
 from evacuator.virt.libvirt.disks import DiskFolder
 from evacuator.virt.libvirt.lanes import AllHang, Lanes, TimedOut
@@ -91,7 +91,7 @@ class LibvirtSettings:
                 mode=_mode(group.disk_mode),
                 patience=group.effect_timeout,
             ),
-            timing=Timing(call=group.call_timeout, effect=group.effect_timeout, keepalive=group.keepalive_interval),
+            timing=Timing(call=group.call_timeout, effect=group.effect_timeout),
             shutdown_timeout=group.shutdown_timeout,
             storage_id=of_host(conf, host, "storage_id"),
             local_gb=group.local_gb,
@@ -153,7 +153,8 @@ class LibvirtDriver:
         self.host = host
         self._settings = settings
         self._folder = settings.folder
-        self._connection = Connection(host, settings.uri, settings.timing, Listener(self._happened, self._rebooted))
+        self._connection = Connection(host, settings.uri, settings.timing)
+        self._listener = Listener(host, settings.uri, self._happened, self._rebooted)
         self._files = Lanes(f"{host} files")
         self._facts: tuple[int, HypervisorFacts] | None = None
         self._events: queue.SimpleQueue[tuple[str, PowerState] | None] = queue.SimpleQueue()
@@ -166,17 +167,17 @@ class LibvirtDriver:
         """Return what the hypervisor is and has: once for each connection, which then only has to answer."""
         known = self._facts
 
-        def question(session: Session) -> tuple[int, HypervisorFacts | dict[str, Any]]:
-            if known is not None and known[0] == session.number:
-                session.conn.numOfDomains()
+        def question(call: Call) -> tuple[int, HypervisorFacts | dict[str, Any]]:
+            if known is not None and known[0] == call.generation:
+                call.conn.numOfDomains()
                 return known
-            return session.number, domains.node_facts(session.conn)
+            return call.generation, domains.node_facts(call.conn)
 
-        number, found = self._connection.ask(question)
+        generation, found = self._connection.ask(question)
         if isinstance(found, HypervisorFacts):
             return found
         facts = self._complete(found)
-        self._facts = (number, facts)
+        self._facts = (generation, facts)
         return facts
 
     def inventory(self) -> Sequence[KnownGuest]:
@@ -186,9 +187,9 @@ class LibvirtDriver:
         start it by itself, whoever runs it by then.
         """
 
-        def question(session: Session) -> list[KnownGuest]:
-            domains.take_autostart_away(session.conn, self.host)
-            found = session.conn.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
+        def question(call: Call) -> list[KnownGuest]:
+            domains.take_autostart_away(call.conn, self.host)
+            found = call.conn.getAllDomainStats(libvirt.VIR_DOMAIN_STATS_STATE, 0)
             known = [domains.known(domain, statistics.get("state.state")) for domain, statistics in found]
             return [guest for guest in known if guest is not None]
 
@@ -197,8 +198,8 @@ class LibvirtDriver:
     def find(self, uuid: str) -> KnownGuest | None:
         """Return one guest, or None."""
 
-        def question(session: Session) -> KnownGuest | None:
-            domain = domains.lookup(session.conn, uuid)
+        def question(call: Call) -> KnownGuest | None:
+            domain = domains.lookup(call.conn, uuid)
             return domains.known(domain, None) if domain is not None else None
 
         return self._connection.ask(question)
@@ -213,30 +214,31 @@ class LibvirtDriver:
         """
         if disk is DiskSource.NEW and guest.definition is None:
             self._on_files(lambda: self._folder.make(guest), self._settings.timing.effect)
-        xml = definition.for_this_host(
-            guest.definition or self._settings.template.fill_in(guest, str(self._folder.path_of(guest.uuid))),
-            guest.uuid,
-            self._settings.changes if guest.definition else HostChanges(),
-            Mark(cause),
-        )
-        self._connection.do(lambda session: self._define(session.conn, guest.uuid, xml, cause))
+        if guest.definition is not None:
+            told, snapshots = definition.unbundle(guest.definition, guest.uuid)
+            changes = self._settings.changes
+        else:
+            told = self._settings.template.fill_in(guest, str(self._folder.path_of(guest.uuid)))
+            changes, snapshots = HostChanges(), []
+        xml = definition.for_this_host(told, guest.uuid, changes, Mark(cause))
+        self._connection.do(lambda call: self._define(call, guest.uuid, xml, snapshots, cause))
 
     def power_on(self, uuid: str, cause: str) -> None:
         """Start the guest, or let it go on if it is paused."""
         LOG.info("%s: power on %s [%s]", self.host, uuid, cause)
-        self._connection.do(lambda session: self._start(self._require(session.conn, uuid), uuid))
+        self._connection.do(lambda call: self._start(call, self._require(call.conn, uuid), uuid))
 
     def power_off(self, uuid: str, cause: str) -> None:
         """Ask the guest to shut down; switch it off when it does not in time."""
         LOG.info("%s: power off %s [%s]", self.host, uuid, cause)
-        if self._connection.ask(lambda session: domains.ask_to_shut_down(session.conn, uuid)):
+        if self._connection.ask(lambda call: domains.ask_to_shut_down(call.conn, uuid)):
             deadline = time.monotonic() + self._settings.shutdown_timeout
             while time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)
                 found = self.find(uuid)
                 if found is None or not found.running:
                     return
-        self._connection.do(lambda session: self._kill(session.conn, uuid))
+        self._connection.do(lambda call: self._kill(call, uuid))
 
     def reboot(self, uuid: str, cause: str, *, hard: bool) -> None:
         """Restart the guest.
@@ -248,10 +250,10 @@ class LibvirtDriver:
         if not hard and self._reboot_inside(uuid):
             return
 
-        def effect(session: Session) -> None:
-            domain = self._require(session.conn, uuid)
-            self._kill(session.conn, uuid)
-            self._start(domain, uuid)
+        def effect(call: Call) -> None:
+            domain = self._require(call.conn, uuid)
+            self._kill(call, uuid)
+            self._start(call, domain, uuid)
 
         self._connection.do(effect)
 
@@ -262,11 +264,11 @@ class LibvirtDriver:
         repeated still finds its disks.
         """
 
-        def stop(session: Session) -> list[Disk] | None:
-            domain = domains.lookup(session.conn, uuid)
+        def stop(call: Call) -> list[Disk] | None:
+            domain = domains.lookup(call.conn, uuid)
             if domain is None:
                 return None
-            self._kill(session.conn, uuid)
+            self._kill(call, uuid)
             return definition.disks_of(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
 
         LOG.info("%s: destroy %s%s [%s]", self.host, uuid, " with its disks" if disks else "", cause)
@@ -278,18 +280,20 @@ class LibvirtDriver:
             left = self._on_files(lambda: self._folder.delete(paths), self._settings.timing.effect)
             if left:
                 LOG.warning("%s: not ours, so not deleted with %s: %s", self.host, uuid, ", ".join(left))
-        self._connection.do(lambda session: self._forget(session.conn, uuid, disks=disks))
+        self._connection.do(lambda call: self._forget(call, uuid, disks=disks))
 
     # -- events
 
     def watch(self, changed: Callable[[str, PowerState], None]) -> None:
         """Pass on what libvirt tells of its guests, in a thread of our own."""
         self._watched = True
+        self._listener.listen()
         threading.Thread(target=self._pass_on, args=(changed,), name=f"{self.host} events", daemon=True).start()
 
     def close(self) -> None:
         """Let go of the connection."""
         self._events.put(None)
+        self._listener.close()
         self._connection.close()
         self._files.close()
 
@@ -322,13 +326,14 @@ class LibvirtDriver:
             cpu_info=node["cpu_info"],
         )
 
-    def _define(self, conn: Any, uuid: str, xml: str, cause: str) -> None:
-        domain = domains.lookup(conn, uuid)
+    def _define(self, call: Call, uuid: str, xml: str, snapshots: Sequence[str], cause: str) -> None:
+        domain = domains.lookup(call.conn, uuid)
         there = domain is not None and domain.isPersistent()
+        call.require_wanted()
         if not there:
             LOG.info("%s: define %s [%s]", self.host, uuid, cause)
             with self._explained(uuid):
-                domain = conn.defineXML(xml)
+                domain = call.conn.defineXML(xml)
         if domain.autostart():
             domain.setAutostart(0)
         if domain.isActive():
@@ -340,48 +345,58 @@ class LibvirtDriver:
             if not there:
                 domain.undefineFlags(_FORGET | _KEEP_FILES)
             raise
+        with self._explained(uuid):
+            domains.know_snapshots(domain, snapshots)
 
-    def _start(self, domain: Any, uuid: str) -> None:
+    def _start(self, call: Call, domain: Any, uuid: str) -> None:
         """The one place where a guest is started."""
-        state = domain.state()[0]
+        state, active = domain.state()[0], domain.isActive()
+        call.require_wanted()
         with self._explained(uuid):
             if state == libvirt.VIR_DOMAIN_PAUSED:
                 domain.resume()
             elif state == libvirt.VIR_DOMAIN_PMSUSPENDED:
                 domain.pMWakeup()
-            elif not domain.isActive():
-                domains.create(domain)
+            elif not active:
+                domains.create(call, domain)
 
-    def _kill(self, conn: Any, uuid: str) -> None:
-        domain = domains.lookup(conn, uuid)
+    def _kill(self, call: Call, uuid: str) -> None:
+        domain = domains.lookup(call.conn, uuid)
         if domain is None or not domain.isActive():
             return
+        call.require_wanted()
         try:
             domain.destroy()
         except libvirt.libvirtError as error:
             # After a restart of the daemon it may say that the guest does not run, although it has just killed it.
             if Connection.is_about_connection(error):
                 raise
-            if domains.runs(conn, uuid):
+            if domains.runs(call.conn, uuid):
                 raise refusals.meaning(error, self.host, uuid) from error
 
-    def _forget(self, conn: Any, uuid: str, *, disks: bool) -> None:
-        domain = domains.lookup(conn, uuid)
+    def _forget(self, call: Call, uuid: str, *, disks: bool) -> None:
+        domain = domains.lookup(call.conn, uuid)
         if domain is None or not domain.isPersistent():
             return
+        call.require_wanted()
         try:
             domain.undefineFlags(_FORGET | (_DELETE_FILES if disks else _KEEP_FILES))
         except libvirt.libvirtError as error:
-            if domains.lookup(conn, uuid) is not None:
+            if domains.lookup(call.conn, uuid) is not None:
                 raise refusals.meaning(error, self.host, uuid) from error
 
     def _reboot_inside(self, uuid: str) -> bool:
-        """Have the guest restart within its QEMU; False when it does not run, and has to be started."""
+        """Have the guest restart within its QEMU; False when it does not run, and has to be started.
+
+        False also when nobody would hear that it has: then it cannot be told from a guest that does not react.
+        """
+        if not self._listener.listen(self._settings.timing.call):
+            return False
         rebooted = self._reboots.setdefault(uuid, threading.Event())
         try:
 
-            def effect(session: Session) -> bool:
-                domain = self._require(session.conn, uuid)
+            def effect(call: Call) -> bool:
+                domain = self._require(call.conn, uuid)
                 if domain.state()[0] not in (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED):
                     return False
                 with self._explained(uuid):
@@ -391,14 +406,15 @@ class LibvirtDriver:
             if not self._connection.ask(effect):
                 return False
             if not rebooted.wait(self._settings.shutdown_timeout):
-                self._connection.do(lambda session: self._reset(session.conn, uuid))
+                self._connection.do(lambda call: self._reset(call, uuid))
         finally:
             self._reboots.pop(uuid, None)
-        return self._connection.ask(lambda session: domains.runs(session.conn, uuid))
+        return self._connection.ask(lambda call: domains.runs(call.conn, uuid))
 
-    def _reset(self, conn: Any, uuid: str) -> None:
-        domain = domains.lookup(conn, uuid)
+    def _reset(self, call: Call, uuid: str) -> None:
+        domain = domains.lookup(call.conn, uuid)
         if domain is not None and domain.isActive():
+            call.require_wanted()
             with self._explained(uuid):
                 domain.reset()
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from xml.dom.minidom import Element
 
 from evacuator.virt.libvirt import definition
-from evacuator.virt.libvirt.definition import child, children, disks_of, parse, text_of
+from evacuator.virt.libvirt.definition import child, children, disks_of, parse_element, text_of
 
 #: Kinds of disks that are where the network is.
 _NETWORK = "network"
@@ -40,9 +40,7 @@ def obstacles(xml: str, shared: Sequence[str]) -> list[str]:
 
 
 def _domain(xml: str) -> Element:
-    domain = parse(xml, "A domain's description").documentElement
-    assert domain is not None  # noqa: S101 - a document without an element is not XML, and was refused
-    return domain
+    return parse_element(xml, "A domain's description")
 
 
 def _on_shared(path: str, shared: Iterable[str]) -> bool:

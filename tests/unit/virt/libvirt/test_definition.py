@@ -3,7 +3,17 @@ import pytest
 from evacuator import errors
 from evacuator.virt.driver import Guest
 from evacuator.virt.libvirt import definition
-from evacuator.virt.libvirt.definition import Disk, DomainTemplate, HostChanges, Mark, disks_of, for_this_host, mark_of
+from evacuator.virt.libvirt.definition import (
+    Disk,
+    DomainTemplate,
+    HostChanges,
+    Mark,
+    bundle,
+    disks_of,
+    for_this_host,
+    mark_of,
+    unbundle,
+)
 
 UUID = "0b9d3c1e-5d7e-4c53-9f0a-0a4c5a0e6f11"
 GUEST = Guest(UUID, 'it\'s <odd> & "quoted"', 2, 256, 10, None, "p")
@@ -111,6 +121,26 @@ class TestHostChanges:
     def test_a_definition_of_another_guest_is_refused(self, wrong):
         with pytest.raises(errors.DriverError, match="not that of a domain of this id"):
             for_this_host(wrong, UUID, HostChanges(), Mark("c"))
+
+
+class TestBundle:
+    def test_what_was_put_together_is_taken_apart(self):
+        domain, first, second = (
+            '<domain type="kvm"><a/></domain>',
+            "<domainsnapshot><name>1</name></domainsnapshot>",
+            "<x/>",
+        )
+
+        assert unbundle(bundle(domain, [first, second]), UUID) == (domain, [first, second])
+
+    def test_a_guest_without_snapshots_is_stored_as_libvirt_describes_it(self):
+        assert bundle(xml(), []) == xml()
+        assert unbundle(xml(), UUID) == (xml(), [])
+
+    @pytest.mark.parametrize("stored", ["<guest/>", "<guest>"])
+    def test_what_is_no_bundle_is_refused(self, stored):
+        with pytest.raises(errors.DriverError, match=UUID):
+            unbundle(stored, UUID)
 
 
 class TestDisks:
