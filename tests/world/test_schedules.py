@@ -11,8 +11,8 @@ MANY = os.environ.get("EVACUATOR_TEST_SCHEDULES")
 
 class TestSchedules(Schedule.TestCase):
     settings = settings(
-        max_examples=int(MANY or 200),
-        stateful_step_count=14,
+        max_examples=int(MANY or 150),
+        stateful_step_count=12,
         derandomize=MANY is None,
         database=None,
         deadline=None,

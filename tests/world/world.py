@@ -213,6 +213,8 @@ class World:
             self.api = None
 
     def api_restart(self):
+        if self.api is not None and self.api.frozen:
+            self.crash(self.api)
         if self.api is None:
             self.api = Process(self.hub, "api")
             self.api.engine = self._engine(self.api, lambda: True)
@@ -352,10 +354,10 @@ class World:
         self.database_faults.away = False
         self.bus.away = False
         self.cut_off.clear()
+        for process in self.hub.processes:
+            process.frozen = False
         for host in self.hosts:
             self.driver_faults[host].clear()
-            if self.computes[host] is not None:
-                self.computes[host].frozen = False
             self.power_on(host)
         self.api_restart()
 
