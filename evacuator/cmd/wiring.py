@@ -16,9 +16,9 @@ from evacuator.compute.manager import ComputeManager
 from evacuator.compute.service import ComputeService, Intervals
 from evacuator.compute.workers import Workers
 from evacuator.db.session import Database, open_database
-from evacuator.engine.engine import Engine, Rules
+from evacuator.engine.engine import Engine, Notifier, Rules, Silence
 from evacuator.errors import NotConfigured
-from evacuator.rpc import server, transport
+from evacuator.rpc import notifier, server, transport
 from evacuator.rpc.client import ComputeClient
 from evacuator.rpc.outbox import Outbox
 from evacuator.virt.driver import Driver
@@ -76,23 +76,43 @@ class Messaging:
     transport: transport.Transport
     outbox: Outbox
     client: ComputeClient
+    notifier: Notifier
+    let_go: Callable[[], None]
 
     def close(self) -> None:
         """Send what waits, then let go."""
         self.outbox.close()
+        self.let_go()
         transport.close_transport(self.transport)
 
 
 def messaging_of(conf: cfg.ConfigOpts) -> Messaging:
-    """Open the configured transport."""
+    """Open the configured transport, and the one of the notifications where they are wanted."""
     opened = transport.open_transport(conf)
     outbox = Outbox()
-    return Messaging(opened, outbox, ComputeClient(opened, outbox, conf.upgrade_levels.compute))
+    client = ComputeClient(opened, outbox, conf.upgrade_levels.compute)
+    return Messaging(opened, outbox, client, *notifier_of(conf))
+
+
+def notifier_of(conf: cfg.ConfigOpts) -> tuple[Notifier, Callable[[], None]]:
+    """Make who tells the world what happens, and what sends the rest and lets go."""
+    if not conf.notifications.enabled:
+        return Silence(), lambda: None
+    opened = notifier.open_notifications(conf)
+    # Not the outbox of the wake-ups: a listener that is away must not hold those up.
+    outbox = Outbox(loss="A notification is lost")
+    teller = notifier.BusNotifier(opened, outbox, conf.notifications.versioned_notifications_topics, conf.host)
+
+    def let_go() -> None:
+        outbox.close()
+        transport.close_transport(opened)
+
+    return teller, let_go
 
 
 def engine_of(conf: cfg.ConfigOpts, database: Database, messaging: Messaging) -> Engine:
     """Put the engine together."""
-    return Engine(database, messaging.client, rules_of(conf))
+    return Engine(database, messaging.client, rules_of(conf), messaging.notifier)
 
 
 def simulated_driver(conf: cfg.ConfigOpts, host: str, state_dir: Path | None) -> Driver:

@@ -54,6 +54,12 @@ def start(session: Session, context: RequestContext, instance_uuid: str, action:
     )
 
 
+def find(session: Session, instance_uuid: str, request_id: str) -> InstanceAction | None:
+    """Return what a request asked of an instance."""
+    asked = InstanceAction.instance_uuid == instance_uuid, InstanceAction.request_id == request_id
+    return session.scalars(select(InstanceAction).where(*asked).order_by(InstanceAction.id.desc()).limit(1)).first()
+
+
 def add_ended_event(session: Session, action_id: int, event: str, result: str) -> None:
     """Record a part of an action that took no time worth telling."""
     values = {"action_id": action_id, "event": event, "finish_time": now(), "result": result}

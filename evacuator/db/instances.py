@@ -1,7 +1,8 @@
 """Instances."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
@@ -45,6 +46,11 @@ def _get_and_whether_some_older(version: int) -> "Select[Instance, bool]":
 def find(session: Session, uuid: str) -> Instance | None:
     """Return an instance, deleted or not."""
     return session.scalars(select(Instance).where(Instance.uuid == uuid)).one_or_none()
+
+
+def columns(session: Session, uuid: str) -> Mapping[str, Any]:
+    """Return what an instance is in this transaction, its own writes included; what was read of it stays as it was."""
+    return dict(session.execute(select(Instance.__table__).where(Instance.uuid == uuid)).mappings().one())
 
 
 def insert(session: Session, instance: Instance) -> None:

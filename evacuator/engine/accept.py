@@ -8,6 +8,7 @@ from evacuator.context import RequestContext
 from evacuator.db import actions, instances, migrations, nodes, services
 from evacuator.db.models import Instance, Migration
 from evacuator.db.session import Transaction
+from evacuator.engine.announce import announce
 from evacuator.engine.choose import NoValidHost, claim_destination
 from evacuator.engine.engine import Engine
 from evacuator.engine.record import CHOICE_EVENT, close
@@ -23,6 +24,7 @@ from evacuator.errors import (
     SourceInUse,
     UnsupportedRpcVersion,
 )
+from evacuator.evacuation import events
 from evacuator.evacuation.destination import Candidate, Need
 from evacuator.evacuation.states import EVACUABLE, TaskState, final_state
 from evacuator.evacuation.transitions import Status, Step
@@ -99,9 +101,11 @@ def _accept(engine: Engine, transaction: Transaction, context: RequestContext, o
     chosen = claim_destination(engine, transaction, instance.uuid, need)
     record = _record(transaction, context, order, instance, evacuation_id, need, chosen)
     action_id = actions.start(transaction, context, instance.uuid, "evacuate")
+    announce(engine, transaction, events.EVACUATE, record)
     if isinstance(chosen, NoValidHost):
         actions.start_event(transaction, instance.uuid, context.request_id, CHOICE_EVENT, None)
         _give_up(transaction, instance, record, chosen)
+        announce(engine, transaction, events.NO_HOST, record, reason=chosen.sentence)
         return record
     actions.add_ended_event(transaction, action_id, CHOICE_EVENT, actions.SUCCESS)
     transaction.on_commit(lambda: engine.casts.rebuild_instance(context, record, instance, chosen.service_version))
@@ -144,6 +148,7 @@ def _supersede(engine: Engine, transaction: Transaction, instance: Instance, cur
         )
     reason = f"Host {destination} went down before the evacuation ended; another evacuation was asked for."
     close(transaction, instance, current, Step.FAIL, reason, owner=instance.host)
+    announce(engine, transaction, events.REBUILD_ERROR, current, host=destination, reason=reason)
     transaction.expire(instance)
     return instances.get(transaction, instance.uuid)
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from evacuator.db import actions, migrations
 from evacuator.db.models import Instance, Migration
 from evacuator.db.session import Transaction
+from evacuator.engine.announce import announce
 from evacuator.engine.engine import Engine
 from evacuator.engine.record import REBUILD_EVENT, move
 from evacuator.errors import Overtaken
+from evacuator.evacuation import events
 from evacuator.evacuation.states import VmState
 from evacuator.evacuation.transitions import UNFINISHED, Status, Step
 
@@ -55,6 +57,7 @@ def claim_evacuation(
         if record.status == Status.ACCEPTED:
             move(transaction, record, Step.CLAIM, f"claimed by {host}")
             actions.start_event(transaction, instance.uuid, record.request_id, REBUILD_EVENT, host)
+            announce(engine, transaction, events.REBUILD_START, record, host=host)
         else:
             move(transaction, record, Step.RECLAIM, f"claimed again by {host}")
         return Assignment(record, instance, owned=instance.host == host, shares_storage=shares_storage)

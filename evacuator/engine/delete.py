@@ -7,10 +7,12 @@ from evacuator.db import actions, instances, migrations, nodes, services
 from evacuator.db.clock import now
 from evacuator.db.models import Instance
 from evacuator.db.session import Transaction
+from evacuator.engine.announce import announce
 from evacuator.engine.engine import Engine
 from evacuator.engine.power import check_lock, host_is_up
 from evacuator.engine.record import REBUILD_EVENT, move
 from evacuator.errors import InstanceChanged, Overtaken
+from evacuator.evacuation import events
 from evacuator.evacuation.states import PowerState, TaskState, VmState
 from evacuator.evacuation.transitions import UNFINISHED, Step
 
@@ -33,7 +35,7 @@ def delete_instance(
             return  # its host is about to
         check_lock(instance, override_lock=override_lock)
         actions.start(transaction, context, uuid, "delete")
-        end_evacuation(transaction, instance, "the instance was deleted", keeps=instance.host)
+        end_evacuation(engine, transaction, instance, "the instance was deleted", keeps=instance.host)
         as_read = {"host": instance.host, "evacuation_id": instance.evacuation_id}
         if not up:
             services.must_clean(transaction, instance.host)
@@ -51,7 +53,9 @@ def delete_instance(
         raise InstanceChanged(uuid=uuid) from overtaken
 
 
-def end_evacuation(transaction: Transaction, instance: Instance, why: str, *, keeps: str | None) -> None:
+def end_evacuation(
+    engine: Engine, transaction: Transaction, instance: Instance, why: str, *, keeps: str | None
+) -> None:
     """End the unfinished evacuation of an instance, if it has one, from outside: its destination loses its next write.
 
     The claim on the host that does not keep the instance is given back. The caller clears ``evacuation_id``.
@@ -65,6 +69,7 @@ def end_evacuation(transaction: Transaction, instance: Instance, why: str, *, ke
     for host in {record.source_compute, record.dest_compute} - {keeps}:
         nodes.release(transaction, host, instance.uuid)
     actions.finish_event(transaction, instance.uuid, record.request_id, REBUILD_EVENT, actions.ERROR, why)
+    announce(engine, transaction, events.REBUILD_ERROR, record, host=record.dest_compute, reason=why)
 
 
 def bury(transaction: Transaction, instance: Instance, as_read: Mapping[str, object]) -> None:

@@ -1,11 +1,15 @@
-"""What every verb of the engine needs: the database, a way to wake compute managers, and the rules of this site."""
+"""What every verb of the engine needs.
 
-from dataclasses import dataclass
+The database, a way to wake compute managers, the rules of this site, and somebody to tell what happens.
+"""
+
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from evacuator.context import RequestContext
 from evacuator.db.models import Instance, Migration
 from evacuator.db.session import Database
+from evacuator.evacuation.events import Event
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,26 @@ class Casts(Protocol):
         """Tell ``host`` that an instance of its own has an order waiting."""
 
 
+class Notifier(Protocol):
+    """Tells the world what happened. No call waits for a broker, and none fails."""
+
+    @property
+    def listens(self) -> bool:
+        """Whether there is anybody to tell."""
+
+    def send(self, event: Event) -> None:
+        """Tell of an event, soon."""
+
+
+class Silence:
+    """Tells nobody: nothing is even looked up to be told."""
+
+    listens = False
+
+    def send(self, event: Event) -> None:
+        """Keep it to itself."""
+
+
 @dataclass(frozen=True)
 class Engine:
     """The collaborators of every verb."""
@@ -43,3 +67,4 @@ class Engine:
     database: Database
     casts: Casts
     rules: Rules
+    notifier: Notifier = field(default_factory=Silence)

@@ -2,10 +2,12 @@
 
 from evacuator.db import instances
 from evacuator.db.session import Transaction
+from evacuator.engine.announce import announce
 from evacuator.engine.claim import Assignment
 from evacuator.engine.engine import Engine
 from evacuator.engine.record import close
 from evacuator.errors import Overtaken
+from evacuator.evacuation import events
 from evacuator.evacuation.transitions import Step
 
 
@@ -35,5 +37,6 @@ def _fail(engine: Engine, assignment: Assignment, reason: str, details: str | No
         if instance is None or instance.deleted:
             raise Overtaken(what="instance", where=record.instance_uuid)
         close(transaction, instance, record, Step.FAIL, reason, owner=owner, details=details)
+        announce(engine, transaction, events.REBUILD_ERROR, record, host=record.dest_compute, reason=reason)
 
     engine.database.write(work)

@@ -5,9 +5,11 @@ from typing import Any
 from evacuator.db import actions, instances
 from evacuator.db.clock import now
 from evacuator.db.session import Transaction
+from evacuator.engine.announce import announce
 from evacuator.engine.claim import Assignment
 from evacuator.engine.engine import Engine
 from evacuator.engine.record import REBUILD_EVENT, fault, move
+from evacuator.evacuation import events
 from evacuator.evacuation.states import PowerState, VmState
 from evacuator.evacuation.transitions import Step
 
@@ -67,5 +69,6 @@ def _finish(
         )
         move(transaction, record, Step.FINISH, why, disk=disk)
         actions.finish_event(transaction, instance.uuid, record.request_id, REBUILD_EVENT, actions.SUCCESS)
+        announce(engine, transaction, events.REBUILD_END, record, host=host)
 
     engine.database.write(work)

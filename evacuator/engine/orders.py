@@ -7,8 +7,10 @@ from evacuator.db import actions, instances
 from evacuator.db.clock import now
 from evacuator.db.models import Instance
 from evacuator.db.session import Transaction
+from evacuator.engine.announce import announce_order
 from evacuator.engine.engine import Engine
 from evacuator.engine.record import fault
+from evacuator.evacuation.events import END, ERROR, START
 from evacuator.evacuation.states import VmState
 
 
@@ -32,7 +34,9 @@ def begin_order(engine: Engine, host: str, uuid: str, order_id: str, events: Map
     def work(transaction: Transaction) -> Instance:
         _prove(transaction, host, uuid, order_id)
         instance = instances.get(transaction, uuid)
-        actions.start_event(transaction, uuid, order_id, events[str(instance.task_state)], host)
+        part = events[str(instance.task_state)]
+        actions.start_event(transaction, uuid, order_id, part, host)
+        announce_order(engine, transaction, part, START, uuid, order_id, host=host)
         return instance
 
     return engine.database.write(work)
@@ -62,6 +66,7 @@ def complete_order(
     def work(transaction: Transaction) -> None:
         instances.change(transaction, uuid, _current(host, order_id), values)
         actions.finish_event(transaction, uuid, order_id, event, actions.SUCCESS)
+        announce_order(engine, transaction, event, END, uuid, order_id, host=host)
 
     engine.database.write(work)
 
@@ -82,6 +87,7 @@ def fail_order(
     def work(transaction: Transaction) -> None:
         instances.change(transaction, uuid, _current(host, order_id), values)
         actions.finish_event(transaction, uuid, order_id, event, actions.ERROR, reason)
+        announce_order(engine, transaction, event, ERROR, uuid, order_id, host=host, reason=reason)
 
     engine.database.write(work)
 

@@ -21,7 +21,7 @@ def reset_state(engine: Engine, context: RequestContext, uuid: str, vm_state: Vm
     def work(transaction: Transaction) -> None:
         instance = instances.get(transaction, uuid)
         actions.start(transaction, context, uuid, "resetState")
-        end_evacuation(transaction, instance, "ended by os-resetState", keeps=instance.host)
+        end_evacuation(engine, transaction, instance, "ended by os-resetState", keeps=instance.host)
         instances.change(
             transaction,
             uuid,

@@ -5,10 +5,12 @@ from evacuator.db import actions, instances, migrations, nodes, services
 from evacuator.db.clock import now
 from evacuator.db.models import Instance, Migration
 from evacuator.db.session import Transaction
+from evacuator.engine.announce import announce
 from evacuator.engine.choose import NoValidHost, claim_destination
 from evacuator.engine.engine import Engine
 from evacuator.engine.record import REBUILD_EVENT, close, move
 from evacuator.errors import Overtaken
+from evacuator.evacuation import events
 from evacuator.evacuation.destination import Need
 from evacuator.evacuation.transitions import UNFINISHED, Status, Step
 
@@ -44,6 +46,8 @@ def settle_orphan(engine: Engine, context: RequestContext, migration_id: int) ->
         if why is None:
             return False
         _settle(engine, transaction, context, instance, record, why)
+        if record.status == Status.FAILED:
+            announce(engine, transaction, events.REBUILD_ERROR, record, host=record.dest_compute, reason=record.reason)
         return True
 
     try:

@@ -9,12 +9,15 @@ LOG = logging.getLogger(__name__)
 
 
 class Outbox:
-    """A thread that sends, in order. A message that cannot be sent is dropped: the receiver's sweep finds its work.
+    """A thread that sends, in order. A message that cannot be sent is dropped; ``loss`` says what becomes of it.
 
     ``most``: how many may wait; a broker that is away must not make this process grow.
     """
 
-    def __init__(self, most: int = 10_000) -> None:
+    def __init__(
+        self, most: int = 10_000, loss: str = "A wake-up is lost; its receiver finds the work by itself"
+    ) -> None:
+        self._loss = loss
         self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(most)
         self._thread = threading.Thread(target=self._send_all, name="outbox", daemon=True)
         self._thread.start()
@@ -24,7 +27,7 @@ class Outbox:
         try:
             self._waiting.put_nowait(send)
         except queue.Full:
-            LOG.warning("The outbox is full: a wake-up is dropped; its receiver finds the work by itself.")
+            LOG.warning("%s: too many messages wait for the broker.", self._loss)
 
     def close(self, timeout: float = 5.0) -> None:
         """Send what waits, for ``timeout`` seconds at most."""
@@ -38,5 +41,5 @@ class Outbox:
         while (send := self._waiting.get()) is not None:
             try:
                 send()
-            except Exception as error:  # noqa: BLE001 - whatever the broker's library raises, a wake-up is only a hint
-                LOG.warning("A wake-up could not be sent (%s); its receiver finds the work by itself.", error)
+            except Exception as error:  # noqa: BLE001 - whatever the broker's library raises, nothing depends on it
+                LOG.warning("%s: %s", self._loss, error)
