@@ -33,6 +33,7 @@ from evacuator.evacuation.states import VmState
 from evacuator.evacuation.transitions import UNFINISHED
 from evacuator.versions import SERVICE_VERSION
 from evacuator.virt.simulated import FOLDER, Mains, SimulatedDriver, SimulatedSettings
+from tests.world import servers
 from tests.world.boundaries import Bus, Casts, DatabaseFaults, DriverFaults, WatchedDatabase, WatchedDriver, Workers
 from tests.world.clockwork import Hub, Locks, Process
 from tests.world.story import Story
@@ -116,9 +117,12 @@ class World:
             shutil.copy(empty_database()[1], path)
             url = f"sqlite:///{path}"
         engine = open_database(url, self.utc).engine
+        if engine.dialect.name != "sqlite":
+            servers.take_over(engine, self.time)
         return Database(engine, retry_interval=0.0001)
 
     def close(self):
+        """End every process and every connection."""
         for process in list(self.hub.processes):
             process.die()
         self.database.close()
