@@ -1,6 +1,6 @@
 """A world on a database server: its clock is the world's, and what an earlier world left is removed.
 
-Rule 13 of the protocol says that one server's clock decides. Here that clock is told what time it is: MariaDB by the variable
+One clock decides, that of the server. Here it is told what time it is: MariaDB by the variable
 that its own functions obey, PostgreSQL by a function of the same name that is found first.
 """
 
