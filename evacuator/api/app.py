@@ -21,6 +21,7 @@ from evacuator.api.resources import (
     aggregates,
     availability_zones,
     flavors,
+    health,
     hypervisors,
     images,
     instance_actions,
@@ -143,7 +144,10 @@ def make_app(
     app.router_options.converters["project"] = ProjectConverter
     app.router_options.converters["part"] = PartConverter
     faults.install(app)
-    _add_routes(app, Collaborators(engine, settings, images, policy))
+    parts = Collaborators(engine, settings, images, policy)
+    _add_routes(app, parts)
+    app.add_route("/healthcheck", health.Healthcheck(parts))
+    app.add_route("/metrics", health.Metrics(parts))
     # The one added last is looked at first.
     app.add_sink(partial(_elsewhere, settings), "/")
     app.add_sink(_not_routed, re.compile(r"/v2(\.1)?/"))

@@ -35,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
         driver = wiring.driver_of(conf, args.host or conf.host, args.state_dir)
         service = wiring.compute_service(conf, wiring.engine_of(conf, database, messaging), messaging, driver)
         closing.callback(service.stop)
+        closing.callback(serving.show_metrics(conf))
         up = service.start()
         print(f"{driver.host} {'is up' if up else 'is not up yet'}", flush=True)
         wiring.tell_systemd("READY=1")

@@ -10,9 +10,11 @@ from pathlib import Path
 from types import FrameType
 from wsgiref.types import WSGIApplication
 
+import prometheus_client
 import waitress
 from oslo_config import cfg
 
+from evacuator import metrics
 from evacuator.api.app import make_app
 from evacuator.api.auth import authenticator_of
 from evacuator.api.folder_images import FolderImages
@@ -103,6 +105,23 @@ class HttpServer:
 
     def _unsent(self) -> bool:
         return any(channel.total_outbufs_len for channel in list(self._server.active_channels.values()))
+
+
+def show_metrics(conf: cfg.ConfigOpts) -> Callable[[], None]:
+    """Show the metrics of a compute manager on a port of their own, if one is configured; return what ends that.
+
+    :raises NotConfigured: somebody else listens there.
+    """
+    address, port = conf.compute.metrics_address, conf.compute.metrics_port
+    if port is None:
+        return lambda: None
+    try:
+        server, _thread = prometheus_client.start_http_server(port, address, metrics.REGISTRY)
+    except OSError as error:
+        raise NotConfigured(
+            reason=f"Cannot show metrics on {address} port {port} ([compute] metrics_port): {error}."
+        ) from error
+    return server.shutdown
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import logging
 
+from evacuator import metrics
 from evacuator.compute.cleaning import Cleaner
 from evacuator.compute.host import Host
 from evacuator.engine import service
@@ -37,6 +38,8 @@ class Heartbeat:
         """
         try:
             self.up = self._beat()
+            if self.up:
+                metrics.heard(self._host.name, self._host.clock)
         except Superseded:
             self.up = False
             raise

@@ -2,6 +2,7 @@
 
 import logging
 
+from evacuator import metrics
 from evacuator.compute.cleaning import Cleaner
 from evacuator.compute.host import Host, guest_of
 from evacuator.engine import claim, fail, finish, own
@@ -30,7 +31,8 @@ class Rebuilder:
             if assignment is None:
                 return
             try:
-                self._carry_out(assignment)
+                with metrics.phase("whole"):
+                    self._carry_out(assignment)
             except Overtaken as overtaken:
                 # The acknowledgement of our own commit may have been lost, or somebody else has the instance now.
                 LOG.info("migration %s: %s; looking again", migration_id, overtaken)
@@ -43,7 +45,8 @@ class Rebuilder:
         disk = self._disk_of(assignment)
         try:
             _check_storage(assignment)
-            self._host.driver.define(guest_of(assignment.instance), disk, assignment.cause)
+            with metrics.phase("define"):
+                self._host.driver.define(guest_of(assignment.instance), disk, assignment.cause)
         except DriverError as error:
             self._refused(assignment, error, owned=assignment.owned)
             return
@@ -61,7 +64,8 @@ class Rebuilder:
         host = self._host
         host.proven(lambda: own.own_instance(host.engine, host.name, assignment))
         try:
-            host.driver.power_on(assignment.instance.uuid, assignment.cause)
+            with metrics.phase("power_on"):
+                host.driver.power_on(assignment.instance.uuid, assignment.cause)
         except DriverError as error:
             self._refused(assignment, error, owned=True)
         except HypervisorUnknown as unknown:

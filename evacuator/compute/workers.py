@@ -5,12 +5,15 @@ import threading
 import time
 from collections.abc import Callable
 
+from evacuator import metrics
+
 
 class Workers:
     """``size`` threads that do what is submitted, in order."""
 
     def __init__(self, size: int, name: str) -> None:
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        metrics.queue(name, self._work.qsize)
         # Daemons: work that waits for a hung hypervisor must not outlive the order to stop. What it worked on is
         # recorded as unfinished, and the next start goes on with it.
         self._threads = [threading.Thread(target=self._run, name=f"{name} {n}", daemon=True) for n in range(size)]

@@ -86,6 +86,13 @@ OPTS = [
         min=1,
         help="How many hosts an evacuation is given to, one after another, before it fails.",
     ),
+    cfg.StrOpt(
+        "metrics_address",
+        default="127.0.0.1",
+        help="The address on which `evacuator compute` shows its metrics to whoever asks. all-in-one shows them on the "
+        "API's.",
+    ),
+    cfg.PortOpt("metrics_port", help="The port for that. If not set: nowhere."),
     cfg.BoolOpt(
         "rebuild_from_image",
         default=False,

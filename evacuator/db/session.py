@@ -12,6 +12,7 @@ from oslo_db.sqlalchemy import exc_filters
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.orm import Session
 
+from evacuator import metrics
 from evacuator.db.clock import SQLITE_FUNCTION
 
 Clock = Callable[[], datetime]
@@ -111,7 +112,11 @@ class Database:
 
 
 def _call(work: Callable[[], T]) -> T:
-    return work()
+    try:
+        return work()
+    except (db_errors.DBDeadlock, db_errors.DBConnectionError):
+        metrics.REPEATED.inc()
+        raise
 
 
 def _is_transient(error: Exception) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
+from evacuator import metrics
 from evacuator.context import RequestContext
 from evacuator.db import actions, instances, migrations, nodes, services
 from evacuator.db.models import Instance, Migration
@@ -61,10 +62,11 @@ def accept_evacuation(engine: Engine, context: RequestContext, order: Evacuation
         ComputeHostNotFound, SameHost, InstanceInvalidState, EvacuationInProgress, InstanceNotReady, SourceInUse,
         UnsupportedRpcVersion; InstanceChanged when another request was faster.
     """
-    try:
-        return engine.database.write(lambda transaction: _accept(engine, transaction, context, order))
-    except Overtaken as overtaken:
-        raise InstanceChanged(uuid=order.instance_uuid) from overtaken
+    with metrics.phase("accept"), metrics.refusals():
+        try:
+            return engine.database.write(lambda transaction: _accept(engine, transaction, context, order))
+        except Overtaken as overtaken:
+            raise InstanceChanged(uuid=order.instance_uuid) from overtaken
 
 
 def _accept(engine: Engine, transaction: Transaction, context: RequestContext, order: EvacuationOrder) -> Migration:

@@ -3,17 +3,21 @@
 import logging
 from typing import Any
 
+from evacuator import metrics
 from evacuator.db import actions, instances, migrations, nodes
 from evacuator.db.clock import now
 from evacuator.db.models import Instance, Migration
 from evacuator.db.session import Transaction
 from evacuator.evacuation.states import PowerState, VmState
-from evacuator.evacuation.transitions import Step, advance
+from evacuator.evacuation.transitions import Status, Step, advance
 
 LOG = logging.getLogger(__name__)
 
 CHOICE_EVENT = "rebuild_server"
 REBUILD_EVENT = "compute_rebuild_instance"
+
+#: The steps with which an evacuation ends.
+ENDS = frozenset({Step.FINISH, Step.NO_HOST, Step.FAIL})
 
 
 def move(transaction: Transaction, record: Migration, step: Step, why: str, **values: Any) -> None:
@@ -40,7 +44,7 @@ def move(transaction: Transaction, record: Migration, step: Step, why: str, **va
         "attempt": attempt,
         "why": why,
     }
-    transaction.on_commit(lambda: LOG.info("%s", line, extra={"transition": transition}))
+    transaction.on_commit(lambda: _tell(step, status, line, transition))
 
 
 def fault(message: str, details: str | None = None, code: int = 500) -> dict[str, Any]:
@@ -96,3 +100,11 @@ def give_back_unowned(transaction: Transaction, instance_uuid: str, record: Migr
     for host in (record.source_compute, record.dest_compute):
         if host != owner:
             nodes.release(transaction, host, instance_uuid)
+
+
+def _tell(step: Step, status: Status, line: str, transition: dict[str, Any]) -> None:
+    metrics.TRANSITIONS.labels(step).inc()
+    if step in ENDS:
+        metrics.EVACUATIONS.labels(status).inc()
+    # With [DEFAULT] use_json the parts of the line have names.
+    LOG.info("%s", line, extra={"transition": transition, "extra_keys": ["transition"]})

@@ -5,6 +5,8 @@ import queue
 import threading
 from collections.abc import Callable
 
+from evacuator import metrics
+
 LOG = logging.getLogger(__name__)
 
 
@@ -19,6 +21,7 @@ class Outbox:
     ) -> None:
         self._loss = loss
         self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(most)
+        metrics.queue("outbox", self._waiting.qsize)
         self._thread = threading.Thread(target=self._send_all, name="outbox", daemon=True)
         self._thread.start()
 

@@ -1,0 +1,60 @@
+"""``/healthcheck`` and ``/metrics``: for whoever keeps this process running. They are for everybody."""
+
+from typing import Any
+
+import falcon
+
+from evacuator import metrics
+from evacuator.api.collaborators import Collaborators
+from evacuator.db import health, schema, services
+from evacuator.db.models import COMPUTE_BINARY
+
+
+class Healthcheck:
+    """``/healthcheck``: alive; with ``?detailed``, whether it can do its work."""
+
+    def __init__(self, parts: Collaborators) -> None:
+        self._database = parts.engine.database
+        self._newest = schema.head()
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Say OK; with ``?detailed``, 503 while the database does not answer or has another schema."""
+        response.cache_control = ["no-store"]
+        if "detailed" not in request.params:
+            response.content_type = falcon.MEDIA_TEXT
+            response.text = "OK"
+            return
+        found = health.look(self._database)
+        checks: dict[str, Any] = {"database": {"ok": found.error is None, "says": found.error or "answers"}}
+        if found.error is None:
+            at = f"is at {found.revision}" if found.revision else "is empty"
+            ok = found.revision == self._newest
+            checks["schema"] = {"ok": ok, "says": at if ok else f"{at}, {self._newest} is needed"}
+        ready = all(check["ok"] for check in checks.values())
+        response.status = falcon.HTTP_200 if ready else falcon.HTTP_503
+        # The broker is no condition: evacuations are accepted, and end, without it.
+        response.media = {"status": "ready" if ready else "not ready", "checks": checks}
+
+    def on_head(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Say the same, in the status alone."""
+        self.on_get(request, response)
+
+
+class Metrics:
+    """``/metrics``: what this process has counted, and what the database says of the site at this moment."""
+
+    def __init__(self, parts: Collaborators) -> None:
+        self._engine = parts.engine
+
+    def on_get(self, _request: falcon.Request, response: falcon.Response) -> None:
+        """Show it as Prometheus reads it."""
+        database, down_time = self._engine.database, self._engine.rules.service_down_time
+        unfinished = database.read(health.unfinished)
+        heard = database.read(lambda session: services.listing(session, down_time, binary=COMPUTE_BINARY))
+        metrics.show_site(
+            unfinished,
+            {each.service.host: each.age for each in heard if each.age is not None},
+            {each.service.host: each.up for each in heard},
+        )
+        response.content_type = metrics.CONTENT_TYPE
+        response.data = metrics.page()

@@ -1,0 +1,111 @@
+"""What is counted while a process works, for Prometheus; ``docs/operating.md`` says what each is good for.
+
+Every process counts what it does itself; their sum is what happened.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from evacuator.errors import EvacuatorError
+
+REGISTRY = CollectorRegistry()
+
+#: What a page of metrics is sent as.
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+#: From a few milliseconds, which a database takes, to the minutes that a busy hypervisor may.
+SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+TRANSITIONS = Counter(
+    "evacuator_transitions",
+    "Steps of evacuations, by what happened (claim, reclaim, reassign, finish, clean, fail, no-host). Those that "
+    "reclaim or reassign are retries.",
+    ["step"],
+    registry=REGISTRY,
+)
+EVACUATIONS = Counter(
+    "evacuator_evacuations",
+    "Evacuations that ended here, by outcome: done, failed, error.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+PHASES = Histogram(
+    "evacuator_phase_seconds",
+    "How long each phase of an evacuation took: accept, define, power_on, and whole, from its claim to its end.",
+    ["phase"],
+    buckets=SECONDS,
+    registry=REGISTRY,
+)
+REPEATED = Counter(
+    "evacuator_transactions_repeated",
+    "Transactions that were begun again after a deadlock or a lost connection.",
+    registry=REGISTRY,
+)
+REFUSED = Counter(
+    "evacuator_evacuations_refused",
+    "Evacuations that were refused, by error; ComputesTooOld and UnsupportedRpcVersion are the gate of 2.95.",
+    ["error"],
+    registry=REGISTRY,
+)
+QUEUED = Gauge(
+    "evacuator_queue_length",
+    "What waits in this process: outbox (messages), or the workers of a host.",
+    ["queue"],
+    registry=REGISTRY,
+)
+UNFINISHED = Gauge(
+    "evacuator_evacuations_unfinished",
+    "Evacuations under way in the whole site, by status.",
+    ["status"],
+    registry=REGISTRY,
+)
+HEARTBEAT_AGE = Gauge(
+    "evacuator_heartbeat_age_seconds",
+    "Seconds since each compute service was heard last, by the database's clock.",
+    ["host"],
+    registry=REGISTRY,
+)
+UP = Gauge("evacuator_compute_up", "Whether each compute service is up: 1 or 0.", ["host"], registry=REGISTRY)
+
+
+@contextmanager
+def phase(name: str) -> Iterator[None]:
+    """Measure a phase of an evacuation; one that fails counts, too."""
+    with PHASES.labels(name).time():
+        yield
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Count whatever is raised on purpose as a refused evacuation."""
+    try:
+        yield
+    except EvacuatorError as refusal:
+        REFUSED.labels(type(refusal).__name__).inc()
+        raise
+
+
+def queue(name: str, length: Callable[[], int]) -> None:
+    """Show the length of a queue of this process, asked whenever somebody looks."""
+    QUEUED.labels(name).set_function(length)
+
+
+def heard(host: str, clock: Callable[[], float]) -> None:
+    """Show the age of a heartbeat that was taken now."""
+    at = clock()
+    HEARTBEAT_AGE.labels(host).set_function(lambda: clock() - at)
+
+
+def show_site(unfinished: Mapping[str, int], ages: Mapping[str, float], ups: Mapping[str, bool]) -> None:
+    """Set what the database says: evacuations by status; of each host its heartbeat's age and whether it is up."""
+    for gauge, values in ((UNFINISHED, unfinished), (HEARTBEAT_AGE, ages), (UP, ups)):
+        gauge.clear()
+        for label, value in values.items():
+            gauge.labels(label).set(value)
+
+
+def page() -> bytes:
+    """Return everything as Prometheus reads it."""
+    return generate_latest(REGISTRY)
