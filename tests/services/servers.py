@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import uuid4
@@ -66,7 +67,16 @@ def fresh_vhost() -> Iterator[URL]:
 
 def _add(vhost: URL) -> None:
     _rabbitmqctl("add_vhost", str(vhost.database))
-    _rabbitmqctl("set_permissions", "-p", str(vhost.database), str(vhost.username), ".*", ".*", ".*")
+    # Right after one of the same name was deleted, the broker may still be at it.
+    for last in (False, False, True):
+        try:
+            _rabbitmqctl("set_permissions", "-p", str(vhost.database), str(vhost.username), ".*", ".*", ".*")
+        except AssertionError:
+            if last:
+                raise
+            time.sleep(2)
+        else:
+            return
 
 
 def wipe(vhost: URL) -> None:

@@ -5,11 +5,13 @@ there until the host returns. Where a manager is frozen *without* that, its gues
 """
 
 import time
+import urllib.error
+import urllib.request
 
 import pytest
 
 from tests.acceptance.site import until
-from tests.services.cluster import DOWN_TIME, Cluster, wait_seconds
+from tests.services.cluster import DOWN_TIME, Cluster, Process, wait_seconds
 
 SLOW = "[simulated]\ndefine_seconds = {define}\npower_on_seconds = {power_on}\n"
 
@@ -257,6 +259,26 @@ def test_a_destination_cut_off_while_it_works_loses_the_instance_and_cleans_up(c
     cluster.wait_up("b")
     for server in servers:
         assert [line["event"] for line in cluster.journal("b", server)] in ([], ["defined", "destroyed"])
+
+
+def test_ready_is_who_reaches_the_database_and_alive_is_everybody(cluster: Cluster) -> None:
+    api, other = cluster.apis
+    api.database.cut()
+    assert health(api, "") == (200, "OK")
+    assert health(api, "?detailed")[0] == 503
+    assert health(other, "?detailed")[0] == 200
+    api.database.heal()
+    until(lambda: health(api, "?detailed")[0] == 200, 10, "it to be ready again")
+
+
+def health(api: Process, query: str) -> tuple[int, str]:
+    """Ask one API process how it is."""
+    try:
+        with urllib.request.urlopen(f"{api.said[0]}/healthcheck{query}", timeout=20) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
 
 
 # -- the broker
