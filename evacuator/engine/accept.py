@@ -229,6 +229,7 @@ def _give_up(transaction: Transaction, instance: Instance, record: Migration, re
         Step.NO_HOST,
         refusal.sentence,
         owner=instance.host,
+        without_hosts=refusal.without_hosts,
         event=CHOICE_EVENT,
         power_state=instance.power_state,
     )

@@ -20,16 +20,16 @@ class NoValidHost:
     reasons: Sequence[str]
 
     @property
+    def without_hosts(self) -> str:
+        """Say it as clients know it."""
+        return "No valid host was found." + ("" if self.requested else " There are not enough hosts available.")
+
+    @property
     def sentence(self) -> str:
         """Say it as clients know it, then why, then what to do."""
-        nova = (
-            "No valid host was found. "
-            if self.requested
-            else ("No valid host was found. There are not enough hosts available. ")
-        )
         why = "; ".join(self.reasons[:NAMED]) or "no compute host has that much memory free"
         more = f"; and {len(self.reasons) - NAMED} more" if len(self.reasons) > NAMED else ""
-        return f"{nova}Host by host: {why}{more}. Free or add a host, then evacuate again."
+        return f"{self.without_hosts} Host by host: {why}{more}. Free or add a host, then evacuate again."
 
 
 def claim_destination(

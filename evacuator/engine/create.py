@@ -112,7 +112,7 @@ def _refused(refusal: NoValidHost) -> dict[str, Any]:
     return {
         "vm_state": VmState.ERROR,
         "task_state": None,
-        "fault": fault(refusal.sentence),
+        "fault": fault(refusal.sentence, without_hosts=refusal.without_hosts),
         "fault_at": now(),
     }
 

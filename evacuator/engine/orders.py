@@ -80,7 +80,8 @@ def fail_order(
 
     :raises Overtaken: the order was not current any more.
     """
-    values: dict[str, Any] = {"task_state": None, "order_id": None, "fault": fault(reason), "fault_at": now()}
+    told = fault(reason, without_hosts="It could not be carried out. An administrator can see why.")
+    values: dict[str, Any] = {"task_state": None, "order_id": None, "fault": told, "fault_at": now()}
     if becomes_error:
         values["vm_state"] = VmState.ERROR
 

@@ -47,9 +47,12 @@ def move(transaction: Transaction, record: Migration, step: Step, why: str, **va
     transaction.on_commit(lambda: _tell(step, status, line, transition))
 
 
-def fault(message: str, details: str | None = None, code: int = 500) -> dict[str, Any]:
-    """Make what clients are shown of an instance in ERROR; ``created`` is added by the write."""
-    return {"code": code, "message": message, "details": details}
+def fault(message: str, without_hosts: str | None = None) -> dict[str, Any]:
+    """Make what clients are shown of an instance in ERROR.
+
+    ``without_hosts``: the message for those who may not know which hosts there are, where it names one.
+    """
+    return {"code": 500, "message": message, "details": None, "without_hosts": without_hosts}
 
 
 def close(
@@ -60,7 +63,7 @@ def close(
     reason: str,
     *,
     owner: str | None,
-    details: str | None = None,
+    without_hosts: str = "The evacuation failed. An administrator can see why.",
     event: str = REBUILD_EVENT,
     power_state: int = PowerState.NOSTATE,
 ) -> None:
@@ -86,13 +89,13 @@ def close(
             "evacuation_id": None,
             "order_id": None,
             "state_before_failure": remembered,
-            "fault": fault(reason, details),
+            "fault": fault(reason, without_hosts),
             "fault_at": now(),
         },
     )
     move(transaction, record, step, reason, reason=reason)
     give_back_unowned(transaction, instance.uuid, record, owner)
-    actions.finish_event(transaction, instance.uuid, record.request_id, event, actions.ERROR, reason, traceback=details)
+    actions.finish_event(transaction, instance.uuid, record.request_id, event, actions.ERROR, reason)
 
 
 def give_back_unowned(transaction: Transaction, instance_uuid: str, record: Migration, owner: str | None) -> None:

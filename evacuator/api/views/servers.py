@@ -104,7 +104,7 @@ class ServerView:
         shown = {
             "code": fault["code"],
             "created": to_second(instance.fault_at or instance.updated_at),
-            "message": fault["message"],
+            "message": fault["message"] if self.sees_host else fault.get("without_hosts") or fault["message"],
         }
         # What is inside is the administrator's to read.
         if self.sees_host or fault["code"] != 500:  # noqa: PLR2004
