@@ -17,8 +17,11 @@ def make_site(lab, tmp_path):
         return site
 
     yield make
+    verified = [site.verify() for site in made]
     for site in made:
         site.kill()
+    for each in verified:
+        assert each.returncode == 0, each.stdout + each.stderr
 
 
 @pytest.fixture
