@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from uuid import uuid4
 
 from evacuator import metrics
@@ -56,15 +57,22 @@ def accept_evacuation(engine: Engine, context: RequestContext, order: Evacuation
 
     A request for which no host has room is accepted too: its record ends in ``error`` at once. A request that fails
     a check has written nothing. Asked again with the same request id (the acknowledgement of the commit was lost),
-    the unfinished record is returned.
+    the record is returned.
 
     :raises EvacuatorError: in the order of Nova's checks: InstanceNotFound, what ``permit`` raises, ComputesTooOld,
         ComputeHostNotFound, SameHost, InstanceInvalidState, EvacuationInProgress, InstanceNotReady, SourceInUse,
         UnsupportedRpcVersion; InstanceChanged when another request was faster.
     """
+    runs = count()
+
+    def work(transaction: Transaction) -> Migration:
+        # A first run may have been committed without our hearing so, and what it began may even have ended.
+        accepted = migrations.by_request(transaction, order.instance_uuid, context.request_id) if next(runs) else None
+        return accepted or _accept(engine, transaction, context, order)
+
     with metrics.phase("accept"), metrics.refusals():
         try:
-            return engine.database.write(lambda transaction: _accept(engine, transaction, context, order))
+            return engine.database.write(work)
         except Overtaken as overtaken:
             raise InstanceChanged(uuid=order.instance_uuid) from overtaken
 

@@ -47,14 +47,18 @@ def create_instances(engine: Engine, context: RequestContext, wanted: NewInstanc
     :raises ComputeHostNotFound: the requested host does not exist.
     """
 
+    uuids = [str(uuid4()) for _ in range(wanted.max_count)]
+
     def work(transaction: Transaction) -> list[Instance]:
+        if instances.find(transaction, uuids[0]) is not None:  # the acknowledgement of our own commit was lost
+            return [instances.get(transaction, uuid) for uuid in uuids]
         flavor = flavors.get(transaction, wanted.flavor_id)
         if wanted.requested_host and nodes.of_host(transaction, wanted.requested_host) is None:
             raise ComputeHostNotFound(host=wanted.requested_host)
         reservation = f"r-{uuid4().hex[:8]}"
         return [
-            _create(engine, transaction, context, wanted, flavor, reservation, index)
-            for index in range(wanted.max_count)
+            _create(engine, transaction, context, wanted, flavor, reservation, index, uuid)
+            for index, uuid in enumerate(uuids)
         ]
 
     return engine.database.write(work)
@@ -68,11 +72,12 @@ def _create(
     flavor: Flavor,
     reservation: str,
     index: int,
+    uuid: str,
 ) -> Instance:
     name = wanted.name if wanted.max_count == 1 else f"{wanted.name}-{index + 1}"
     room = Room(flavor.vcpus, flavor.memory_mb, flavor.root_gb + flavor.ephemeral_gb)
     instance = Instance(
-        uuid=str(uuid4()),
+        uuid=uuid,
         display_name=name,
         display_description=wanted.description,
         hostname=wanted.hostname or hostname_of(name),
@@ -102,7 +107,7 @@ def _create(
         instances.change(transaction, instance.uuid, {"host": None}, _refused(chosen))
         actions.finish(transaction, instance.uuid, context.request_id, actions.ERROR)
         return instance
-    host, uuid, order_id = chosen.host, instance.uuid, context.request_id
+    host, order_id = chosen.host, context.request_id
     instances.change(transaction, uuid, {"host": None}, {"host": host, "order_id": order_id})
     transaction.on_commit(lambda: engine.casts.carry_out_order(context, host, uuid, order_id))
     return instance

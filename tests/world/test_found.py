@@ -57,3 +57,25 @@ def test_a_delete_order_that_slept_too_long_is_proven_again(tell, world):
         """
     )
     assert world.has_disk(world.instances["web"])
+
+
+def test_a_lost_acknowledgement_makes_no_second_instance(tell, world):
+    tell("database lose 1\ncreate web on a\ndelay 10\nexpect web ACTIVE on a")
+    with world.database.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM instances").scalar() == 1
+
+
+def test_a_lost_acknowledgement_makes_no_second_record_of_an_evacuation_that_ended_at_once(tell):
+    tell(
+        """
+        create web on a
+        host a power off
+        force-down a
+        force-down b
+        force-down c
+        database lose 1
+        evacuate web 2.94
+        expect 1 migrations
+        expect migration 1 error
+        """
+    )
