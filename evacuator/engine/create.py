@@ -46,7 +46,6 @@ def create_instances(engine: Engine, context: RequestContext, wanted: NewInstanc
     :raises FlavorNotFound:
     :raises ComputeHostNotFound: the requested host does not exist.
     """
-
     uuids = [str(uuid4()) for _ in range(wanted.max_count)]
 
     def work(transaction: Transaction) -> list[Instance]:
@@ -57,7 +56,7 @@ def create_instances(engine: Engine, context: RequestContext, wanted: NewInstanc
             raise ComputeHostNotFound(host=wanted.requested_host)
         reservation = f"r-{uuid4().hex[:8]}"
         return [
-            _create(engine, transaction, context, wanted, flavor, reservation, index, uuid)
+            _create(engine, transaction, context, wanted, flavor, reservation, index=index, uuid=uuid)
             for index, uuid in enumerate(uuids)
         ]
 
@@ -71,6 +70,7 @@ def _create(
     wanted: NewInstances,
     flavor: Flavor,
     reservation: str,
+    *,
     index: int,
     uuid: str,
 ) -> Instance:
