@@ -1,12 +1,17 @@
 """``evacuator db``: the schema of the database."""
 
 import argparse
+from contextlib import ExitStack
+from pathlib import Path
 
 from oslo_config import cfg
 
-from evacuator.cmd import wiring
+from evacuator.cmd import state_dir, wiring
 from evacuator.cmd.options import add_config_file
 from evacuator.db import schema
+from evacuator.db.copy import copy_all
+from evacuator.db.session import open_database
+from evacuator.errors import NotConfigured
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -18,7 +23,17 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     up.set_defaults(run=upgrade)
     version = commands.add_parser("version", help="print the version that the database has, and the newest")
     version.set_defaults(run=show_version)
-    for command in (up, version):
+    copy = commands.add_parser(
+        "copy",
+        help="carry everything from another database to the configured one",
+        description="Copy every row of another database, such as the SQLite file of all-in-one, to the configured one, "
+        "which has to be empty but for its tables (`evacuator db upgrade`). Nothing may run on either meanwhile.",
+    )
+    copy.add_argument(
+        "source", metavar="SOURCE", help="the state directory of all-in-one, or the SQLAlchemy URL of a database"
+    )
+    copy.set_defaults(run=copy_database)
+    for command in (up, version, copy):
         add_config_file(command)
 
 
@@ -31,6 +46,27 @@ def upgrade(args: argparse.Namespace) -> int:
     print(
         f"The schema is at {after}." if before == after else f"The schema went from {before or 'nothing'} to {after}."
     )
+    return 0
+
+
+def copy_database(args: argparse.Namespace) -> int:
+    """Carry everything from another database to the configured one."""
+    target = wiring.database_of(cfg.CONF)
+    with ExitStack() as closing:
+        closing.callback(target.close)
+        if "://" in args.source:
+            url = args.source
+        else:
+            directory = Path(args.source)
+            url = state_dir.sqlite_url(directory)
+            if not (directory / state_dir.DATABASE).is_file():
+                raise NotConfigured(reason=f"There is no {state_dir.DATABASE} in {directory}.")
+            # Whoever holds the directory writes to it.
+            closing.enter_context(state_dir.held(directory))
+        source = open_database(url)
+        closing.callback(source.close)
+        for table, rows in copy_all(source, target).items():
+            print(f"{table}: {rows}")
     return 0
 
 
