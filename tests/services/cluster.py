@@ -16,7 +16,7 @@ from sqlalchemy.engine import URL
 
 from evacuator.cmd import verify
 from evacuator.db import census, schema
-from evacuator.db.session import open_database
+from evacuator.db.session import Transaction, open_database
 from evacuator.evacuation.invariants.codes import Finding
 from evacuator.evacuation.invariants.facts import Bounds
 from evacuator.evacuation.invariants.facts import Site as Looked
@@ -262,9 +262,12 @@ class Cluster(Site):
 
     def sql(self, statement: str, **values: Any) -> list[Any]:
         """Look into, or change, the database behind the service's back."""
-        with self.database.engine.begin() as connection:
-            result = connection.execute(text(statement), values)
+
+        def work(session: Transaction) -> list[Any]:
+            result: Any = session.execute(text(statement), values)
             return list(result.all()) if result.returns_rows else []
+
+        return self.database.write(work)
 
     def servers_on(self, host: str, count: int, **options: Any) -> list[str]:
         """Make servers on a host and wait for them."""
