@@ -39,7 +39,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def upgrade(args: argparse.Namespace) -> int:
     """Bring the schema to a version."""
-    database = wiring.database_of(cfg.CONF)
+    database = wiring.database_of(cfg.CONF, patience=None)
     before = schema.current(database)
     schema.upgrade(database, args.revision)
     after = schema.current(database)
@@ -51,7 +51,7 @@ def upgrade(args: argparse.Namespace) -> int:
 
 def copy_database(args: argparse.Namespace) -> int:
     """Carry everything from another database to the configured one."""
-    target = wiring.database_of(cfg.CONF)
+    target = wiring.database_of(cfg.CONF, patience=None)
     with ExitStack() as closing:
         closing.callback(target.close)
         if "://" in args.source:
@@ -63,7 +63,7 @@ def copy_database(args: argparse.Namespace) -> int:
                 raise NotConfigured(reason=f"There is no {state_dir.DATABASE} in {directory}.")
             # Whoever holds the directory writes to it.
             closing.enter_context(state_dir.held(directory))
-        source = open_database(url)
+        source = open_database(url, patience=None)
         closing.callback(source.close)
         for table, rows in copy_all(source, target).items():
             print(f"{table}: {rows}")

@@ -15,7 +15,7 @@ from evacuator.compute.host import Host
 from evacuator.compute.manager import ComputeManager
 from evacuator.compute.service import ComputeService, Intervals
 from evacuator.compute.workers import Workers
-from evacuator.db.session import Database, open_database
+from evacuator.db.session import PATIENCE_SECONDS, Database, open_database
 from evacuator.engine.engine import Engine, Notifier, Rules, Silence
 from evacuator.errors import NotConfigured
 from evacuator.rpc import notifier, server, transport
@@ -35,8 +35,8 @@ def boot_clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def database_of(conf: cfg.ConfigOpts, default: str | None = None) -> Database:
-    """Open the configured database.
+def database_of(conf: cfg.ConfigOpts, default: str | None = None, patience: int | None = PATIENCE_SECONDS) -> Database:
+    """Open the configured database; ``patience`` is for one that is silent.
 
     :raises NotConfigured: none is configured.
     """
@@ -45,7 +45,9 @@ def database_of(conf: cfg.ConfigOpts, default: str | None = None) -> Database:
         raise NotConfigured(
             reason="No database is configured: set connection in the [database] section of the configuration file."
         )
-    return open_database(url, pool_size=conf.database.pool_size, max_retries=conf.database.max_retries)
+    return open_database(
+        url, pool_size=conf.database.pool_size, max_retries=conf.database.max_retries, patience=patience
+    )
 
 
 def rules_of(conf: cfg.ConfigOpts) -> Rules:

@@ -22,6 +22,10 @@ T = TypeVar("T")
 IDLE_IN_TRANSACTION_SECONDS = 30
 LOCK_WAIT_SECONDS = 5
 
+#: A server that is gone without a word, as after a failover of its address, is not waited for as long as TCP would.
+CONNECT_SECONDS = 5
+PATIENCE_SECONDS = 20
+
 
 def utcnow() -> datetime:
     """Return this machine's UTC time without a zone: the clock of SQLite, where one machine is all there is."""
@@ -123,8 +127,19 @@ def _is_transient(error: Exception) -> bool:
     return isinstance(error, db_errors.DBError) and "database is locked" in str(error)
 
 
-def open_database(url: str, clock: Clock = utcnow, *, pool_size: int = 20, max_retries: int = 8) -> Database:
-    """Open the database at ``url``; ``clock`` is SQLite's only, the servers have their own."""
+def open_database(
+    url: str,
+    clock: Clock = utcnow,
+    *,
+    pool_size: int = 20,
+    max_retries: int = 8,
+    patience: int | None = PATIENCE_SECONDS,
+) -> Database:
+    """Open the database at ``url``; ``clock`` is SQLite's only, the servers have their own.
+
+    ``patience``: how long a server may be silent until its connection counts as lost; None for what may take long, such
+    as a change of the schema.
+    """
     dialect = make_url(url).get_backend_name()
     options: dict[str, Any] = {
         "pool_size": pool_size,
@@ -135,14 +150,23 @@ def open_database(url: str, clock: Clock = utcnow, *, pool_size: int = 20, max_r
     }
     if dialect in ("mysql", "mariadb"):
         options["connect_args"] = {
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": patience,
+            "write_timeout": patience,
             "charset": "utf8mb4",
             "init_command": f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}, "
             f"idle_transaction_timeout = {IDLE_IN_TRANSACTION_SECONDS}",
         }
     if dialect == "postgresql":
         options["connect_args"] = {
+            "connect_timeout": CONNECT_SECONDS,
+            # A machine that is gone without a word; libpq has no limit for one that is there and does not answer.
+            "tcp_user_timeout": (patience or 0) * 1000,
+            "keepalives_idle": 5,
+            "keepalives_interval": 5,
+            "keepalives_count": 2,
             "options": f"-c lock_timeout={LOCK_WAIT_SECONDS}s "
-            f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s"
+            f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s",
         }
     if dialect == "sqlite":
         engine = _engine(url, options)

@@ -57,7 +57,7 @@ def test_data_survives_every_step_down_and_up_again(database: Database) -> None:
         assert (status, attempt) == ("done", 3)
 
 
-def test_two_that_upgrade_at_once_do_not_spoil_it(database: Database) -> None:
+def test_an_upgrade_of_an_upgraded_database_changes_nothing(database: Database) -> None:
     schema.upgrade(database)
     schema.upgrade(database)
     assert schema.current(database) == schema.head()
