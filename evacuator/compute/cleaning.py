@@ -49,7 +49,8 @@ class Cleaner:
         driver, cause = self._host.driver, f"cleaning of {self._host.name}"
         try:
             if judged == Verdict.STOP:
-                driver.power_off(guest.uuid, cause)
+                # It runs elsewhere, or soon will: there is no time to ask it.
+                driver.power_off(guest.uuid, cause, hard=True)
             elif judged in (Verdict.REMOVE, Verdict.REMOVE_WITH_DISKS):
                 LOG.info("%s: guest %s does not belong here: %s", self._host.name, guest.uuid, judged)
                 driver.destroy(guest.uuid, cause, disks=judged == Verdict.REMOVE_WITH_DISKS)

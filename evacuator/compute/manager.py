@@ -12,9 +12,11 @@ from evacuator.compute.host import Host
 from evacuator.compute.orders import OrderBook
 from evacuator.compute.rebuild import Rebuilder
 from evacuator.db import migrations
+from evacuator.db.models import Instance
 from evacuator.engine import orders, service, sync, takeover
 from evacuator.engine.service import Pulse
 from evacuator.errors import EvacuatorError, HypervisorUnknown
+from evacuator.evacuation.states import PowerState
 
 LOG = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ class ComputeManager:
         """
         facts: dict[str, Any] = asdict(self.host.driver.facts())
         service.register_service(self.host.engine, self._pulse, self._pulse.incarnation, facts, self.host.version)
+        self.host.driver.watch(self._changed)
 
     def beat(self) -> bool:
         """Report up once, after cleaning where that is due.
@@ -91,10 +94,8 @@ class ComputeManager:
         expected = sync.idle_instances(self.host.engine, self.host.name)
         found = {guest.uuid: guest.power_state for guest in self.host.driver.inventory()}
         for instance in expected:
-            state = found.get(instance.uuid)
-            if state is not None and state != instance.power_state:
-                LOG.info("%s: guest %s is %s by itself", self.host.name, instance.uuid, state.name)
-                sync.record_power_state(self.host.engine, self.host.name, instance, state)
+            if instance.uuid in found:
+                self._learn(instance, found[instance.uuid])
 
     def wake_rebuild(self, migration_id: int, instance_uuid: str, attempt: int | None) -> None:
         """Have an evacuation carried out, unless it is in hand already."""
@@ -105,6 +106,21 @@ class ComputeManager:
     def wake_order(self, instance_uuid: str, order_id: str) -> None:
         """Have an order carried out, unless it is in hand already."""
         self._take_in_hand(("order", instance_uuid, order_id), lambda: self._orders.carry_out(instance_uuid, order_id))
+
+    def _changed(self, uuid: str, _state: PowerState) -> None:
+        # What the hypervisor tells may be about an order that is being carried out, or old: look, and then believe it.
+        self._take_in_hand(("power", uuid), lambda: self._look_at(uuid))
+
+    def _look_at(self, uuid: str) -> None:
+        expected = sync.idle_instance(self.host.engine, self.host.name, uuid)
+        found = self.host.driver.find(uuid) if expected else None
+        if expected and found:
+            self._learn(expected, found.power_state)
+
+    def _learn(self, expected: Instance, found: PowerState) -> None:
+        if found != expected.power_state:
+            LOG.info("%s: guest %s is %s by itself", self.host.name, expected.uuid, found.name)
+            sync.record_power_state(self.host.engine, self.host.name, expected, found)
 
     def _take_in_hand(self, key: Hashable, work: Callable[[], None]) -> None:
         with self._guard:

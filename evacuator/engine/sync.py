@@ -20,12 +20,20 @@ VM_STATE_OF: Mapping[int, VmState] = {
 def idle_instances(engine: Engine, host: str) -> list[Instance]:
     """Return the instances of ``host`` with which nothing is being done; read them before the hypervisor."""
     return engine.database.read(
-        lambda session: [
-            instance
-            for instance in instances.on_host(session, host)
-            if instance.evacuation_id is None and instance.task_state is None
-        ]
+        lambda session: [instance for instance in instances.on_host(session, host) if _is_idle(instance)]
     )
+
+
+def idle_instance(engine: Engine, host: str, uuid: str) -> Instance | None:
+    """Return one of the instances of ``host``, if nothing is being done with it."""
+    instance = engine.database.read(lambda session: instances.find(session, uuid))
+    if instance is None or instance.deleted or instance.host != host or not _is_idle(instance):
+        return None
+    return instance
+
+
+def _is_idle(instance: Instance) -> bool:
+    return instance.evacuation_id is None and instance.task_state is None
 
 
 def record_power_state(engine: Engine, host: str, as_read: Instance, found: PowerState) -> bool:

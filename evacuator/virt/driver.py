@@ -102,8 +102,8 @@ class Driver(Protocol):
         :raises DiskInUse: another process writes to its disk.
         """
 
-    def power_off(self, uuid: str, cause: str) -> None:
-        """Stop the guest; one that does not run, or is not known, is left alone."""
+    def power_off(self, uuid: str, cause: str, *, hard: bool = False) -> None:
+        """Stop the guest, at once where ``hard``; one that does not run, or is not known, is left alone."""
 
     def reboot(self, uuid: str, cause: str, *, hard: bool) -> None:
         """Stop and start the guest; one that does not run is started."""

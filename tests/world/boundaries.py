@@ -125,8 +125,8 @@ class WatchedDriver:
     def power_on(self, uuid, cause):
         self._do("power_on", uuid, cause)
 
-    def power_off(self, uuid, cause):
-        self._do("power_off", uuid, cause)
+    def power_off(self, uuid, cause, *, hard=False):
+        self._do("power_off", uuid, cause, hard=hard)
 
     def reboot(self, uuid, cause, *, hard):
         self._do("reboot", uuid, cause, hard=hard)

@@ -228,10 +228,10 @@ class LibvirtDriver:
         LOG.info("%s: power on %s [%s]", self.host, uuid, cause)
         self._connection.do(lambda call: self._start(call, self._require(call.conn, uuid), uuid))
 
-    def power_off(self, uuid: str, cause: str) -> None:
-        """Ask the guest to shut down; switch it off when it does not in time."""
+    def power_off(self, uuid: str, cause: str, *, hard: bool = False) -> None:
+        """Ask the guest to shut down; switch it off when it does not in time, or at once where ``hard``."""
         LOG.info("%s: power off %s [%s]", self.host, uuid, cause)
-        if self._connection.ask(lambda call: domains.ask_to_shut_down(call.conn, uuid)):
+        if not hard and self._connection.ask(lambda call: domains.ask_to_shut_down(call.conn, uuid)):
             deadline = time.monotonic() + self._settings.shutdown_timeout
             while time.monotonic() < deadline:
                 time.sleep(_POLL_SECONDS)

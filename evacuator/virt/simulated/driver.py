@@ -100,7 +100,7 @@ class SimulatedDriver:
         with self._operation("power_on", uuid, self._settings.power_on_seconds):
             self._start(self._require_guest(uuid), cause)
 
-    def power_off(self, uuid: str, cause: str) -> None:
+    def power_off(self, uuid: str, cause: str, *, hard: bool = False) -> None:  # noqa: ARG002 - nobody inside to ask
         """Stop the guest."""
         with self._operation("power_off", uuid, self._settings.power_off_seconds):
             file = self._machine.read(uuid)
