@@ -76,6 +76,12 @@ class FlavorNotFound(NotFound):
     message = "Flavor {flavor_id} could not be found."
 
 
+class ExtraSpecNotFound(NotFound):
+    """The flavor has no extra spec of this name."""
+
+    message = "Flavor {flavor_id} has no extra specs with key {key}."
+
+
 class ImageNotFound(NotFound):
     """No image of this id."""
 
@@ -86,6 +92,18 @@ class ActionNotFound(NotFound):
     """The instance has no action with this request id."""
 
     message = "Action {request_id} not found"
+
+
+class AggregateNotFound(NotFound):
+    """No aggregate of this number."""
+
+    message = "Aggregate {aggregate_id} could not be found."
+
+
+class HostNotInAggregate(NotFound):
+    """The aggregate does not have this host."""
+
+    message = "Aggregate {aggregate_id} has no host {host}."
 
 
 # -- the state of things does not allow it
@@ -150,6 +168,48 @@ class UnsupportedRpcVersion(Conflict):
     )
 
 
+class AggregateExists(Conflict):
+    """Another aggregate has this name."""
+
+    message = "Aggregate {name} already exists."
+
+
+class HostInAggregate(Conflict):
+    """The host is in the aggregate already."""
+
+    message = "Aggregate {aggregate_id} already has host {host}."
+
+
+class HostsInOtherZones(Conflict):
+    """A host can be in one zone only."""
+
+    message = (
+        "Cannot {action} aggregate {aggregate_id}. Reason: One or more hosts already in availability zone(s) {zones}. "
+        "Take the hosts out of the aggregates of those zones first."
+    )
+
+
+class ZoneHasInstances(Conflict):
+    """Hosts with instances do not change their zone."""
+
+    message = (
+        "Cannot {action} aggregate {aggregate_id}. Reason: One or more hosts contain instances in this zone. Evacuate "
+        "or delete them first."
+    )
+
+
+class FlavorExists(Conflict):
+    """Another flavor has this name or id."""
+
+    message = "Flavor with {attribute} {value} already exists."
+
+
+class AggregateNotEmpty(Invalid):
+    """The aggregate still has hosts."""
+
+    message = "Cannot delete aggregate {aggregate_id}. Reason: Host aggregate is not empty. Remove its hosts first."
+
+
 class HostUpRefused(Invalid):
     """Evacuations away from the host are done but not cleaned up on it."""
 
@@ -164,6 +224,12 @@ class ServiceInUse(Conflict):
     """The service cannot be forgotten yet."""
 
     message = "Unable to delete compute service of host {host}: it {what}."
+
+
+class ZoneNotAvailable(Invalid):
+    """No host that may be used is in the availability zone."""
+
+    message = "The requested availability zone is not available"
 
 
 # -- the evacuation cannot be accepted

@@ -60,6 +60,8 @@ ROUTES: tuple[tuple[str, MakeResource], ...] = (
     ("/os-availability-zone", availability_zones.AvailabilityZones),
     ("/os-availability-zone/detail", availability_zones.AvailabilityZonesDetail),
     ("/os-aggregates", aggregates.Aggregates),
+    ("/os-aggregates/{aggregate_id}", aggregates.Aggregate),
+    ("/os-aggregates/{aggregate_id}/action", aggregates.AggregateActions),
     ("/flavors", flavors.Flavors),
     ("/flavors/detail", flavors.FlavorsDetail),
     ("/flavors/{flavor_id}", flavors.Flavor),

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any, Generic, NamedTuple, TypeVar, overload
 
 from evacuator.api.schemas import (
+    aggregates,
     evacuate,
     flavors,
     hypervisors,
@@ -267,8 +268,20 @@ class Behaviours:
     # -- flavors
 
     flavors_query = choice({"2.1": flavors.QUERY_2_1, "2.75": flavors.QUERY_2_75})
+    flavor_create_schema = choice({"2.1": flavors.CREATE_2_1, "2.55": flavors.CREATE_2_55})
+    flavor_update_schema = choice({"2.1": flavors.UPDATE_2_55})
+    extra_specs_schema = choice({"2.1": flavors.EXTRA_SPECS_2_1})
+    extra_spec_schema = choice({"2.1": flavors.EXTRA_SPEC_2_1})
+    describes_flavors = since("2.55")
     flavor_absent = absent({"2.55": ("description",), "2.61": ("extra_specs",)})
     shows_no_swap_as_zero = since("2.75")
+
+    # -- aggregates
+
+    aggregate_create_schema = choice({"2.1": aggregates.CREATE_2_1})
+    aggregate_update_schema = choice({"2.1": aggregates.UPDATE_2_1})
+    aggregate_action_schema = choice({"2.1": aggregates.ACTION_2_1})
+    aggregate_absent = absent({"2.41": ("uuid",)})
 
 
 @cache

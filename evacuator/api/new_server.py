@@ -65,13 +65,14 @@ def _zone(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
     given = body.get("availability_zone")
     if given is None or ":" not in given:
         return given, None
-    zone, host, *node = given.split(":")
+    _, host, *node = given.split(":")
     host = host or "".join(node[:1])
     if len(node) > 1 or not host:
         raise Invalid(reason=f"Unable to parse availability_zone {given}: expected zone, zone:host or zone:host:node")
     if body.get("host") or body.get("hypervisor_hostname"):
         raise Invalid(reason="A host is named in availability_zone and again in host or hypervisor_hostname.")
-    return zone or None, host
+    # The host says it all: the server may leave it for any zone.
+    return None, host
 
 
 def _counts(body: Mapping[str, Any]) -> tuple[int, int]:

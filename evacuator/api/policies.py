@@ -48,6 +48,12 @@ ACTIONS_LIST = "os_compute_api:os-instance-actions:list"
 ACTIONS_SHOW = "os_compute_api:os-instance-actions:show"
 ACTIONS_EVENTS = "os_compute_api:os-instance-actions:events"
 ACTIONS_EVENT_DETAILS = "os_compute_api:os-instance-actions:events:details"
+FLAVORS_CREATE = "os_compute_api:os-flavor-manage:create"
+FLAVORS_UPDATE = "os_compute_api:os-flavor-manage:update"
+FLAVORS_DELETE = "os_compute_api:os-flavor-manage:delete"
+FLAVORS_EXTRA_SPECS_CREATE = "os_compute_api:os-flavor-extra-specs:create"
+FLAVORS_EXTRA_SPECS_UPDATE = "os_compute_api:os-flavor-extra-specs:update"
+FLAVORS_EXTRA_SPECS_DELETE = "os_compute_api:os-flavor-extra-specs:delete"
 FLAVORS_EXTRA_SPECS_SHOW = "os_compute_api:os-flavor-extra-specs:show"
 FLAVORS_EXTRA_SPECS_LIST = "os_compute_api:os-flavor-extra-specs:index"
 HYPERVISORS_LIST = "os_compute_api:os-hypervisors:list"
@@ -60,6 +66,13 @@ HYPERVISORS_UPTIME = "os_compute_api:os-hypervisors:uptime"
 ZONES_LIST = "os_compute_api:os-availability-zone:list"
 ZONES_DETAIL = "os_compute_api:os-availability-zone:detail"
 AGGREGATES_LIST = "os_compute_api:os-aggregates:index"
+AGGREGATES_SHOW = "os_compute_api:os-aggregates:show"
+AGGREGATES_CREATE = "os_compute_api:os-aggregates:create"
+AGGREGATES_UPDATE = "os_compute_api:os-aggregates:update"
+AGGREGATES_DELETE = "os_compute_api:os-aggregates:delete"
+AGGREGATES_ADD_HOST = "os_compute_api:os-aggregates:add_host"
+AGGREGATES_REMOVE_HOST = "os_compute_api:os-aggregates:remove_host"
+AGGREGATES_SET_METADATA = "os_compute_api:os-aggregates:set_metadata"
 
 #: Rules that others refer to.
 ROLES = (
@@ -87,6 +100,7 @@ def _action(name: str) -> tuple[str, str]:
 SERVERS, SERVERS_DETAIL = ("GET", "/servers"), ("GET", "/servers/detail")
 SERVER = ("GET", "/servers/{server_id}")
 NEW_SERVER = ("POST", "/servers")
+AGGREGATE_ACTION = ("POST", "/os-aggregates/{aggregate_id}/action")
 SERVER_ACTION = ("GET", "/servers/{server_id}/os-instance-actions/{request_id}")
 
 #: Rule, default, what it allows, and the requests that it guards.
@@ -143,6 +157,27 @@ RULES = (
         "Show an extra spec of a flavor.",
         ("GET", "/flavors/{flavor_id}/os-extra_specs/{key}"),
     ),
+    (FLAVORS_CREATE, ADMIN, "Make a flavor.", ("POST", "/flavors")),
+    (FLAVORS_UPDATE, ADMIN, "Change what is said of a flavor.", ("PUT", "/flavors/{flavor_id}")),
+    (FLAVORS_DELETE, ADMIN, "Forget a flavor.", ("DELETE", "/flavors/{flavor_id}")),
+    (
+        FLAVORS_EXTRA_SPECS_CREATE,
+        ADMIN,
+        "Add to the extra specs of a flavor.",
+        ("POST", "/flavors/{flavor_id}/os-extra_specs"),
+    ),
+    (
+        FLAVORS_EXTRA_SPECS_UPDATE,
+        ADMIN,
+        "Set an extra spec of a flavor.",
+        ("PUT", "/flavors/{flavor_id}/os-extra_specs/{key}"),
+    ),
+    (
+        FLAVORS_EXTRA_SPECS_DELETE,
+        ADMIN,
+        "Take an extra spec from a flavor.",
+        ("DELETE", "/flavors/{flavor_id}/os-extra_specs/{key}"),
+    ),
     (HYPERVISORS_LIST, ADMIN, "List hypervisors.", ("GET", "/os-hypervisors")),
     (HYPERVISORS_DETAIL, ADMIN, "List hypervisors with all they have.", ("GET", "/os-hypervisors/detail")),
     (HYPERVISORS_SHOW, ADMIN, "Show a hypervisor.", ("GET", "/os-hypervisors/{hypervisor_id}")),
@@ -157,6 +192,13 @@ RULES = (
     ),
     (ZONES_LIST, ANYBODY, "List availability zones.", ("GET", "/os-availability-zone")),
     (AGGREGATES_LIST, ADMIN, "List host aggregates.", ("GET", "/os-aggregates")),
+    (AGGREGATES_SHOW, ADMIN, "Show a host aggregate.", ("GET", "/os-aggregates/{aggregate_id}")),
+    (AGGREGATES_CREATE, ADMIN, "Make a host aggregate.", ("POST", "/os-aggregates")),
+    (AGGREGATES_UPDATE, ADMIN, "Rename a host aggregate.", ("PUT", "/os-aggregates/{aggregate_id}")),
+    (AGGREGATES_DELETE, ADMIN, "Forget a host aggregate.", ("DELETE", "/os-aggregates/{aggregate_id}")),
+    (AGGREGATES_ADD_HOST, ADMIN, "Put a host into an aggregate.", AGGREGATE_ACTION),
+    (AGGREGATES_REMOVE_HOST, ADMIN, "Take a host out of an aggregate.", AGGREGATE_ACTION),
+    (AGGREGATES_SET_METADATA, ADMIN, "Set the metadata or the zone of an aggregate.", AGGREGATE_ACTION),
     (ZONES_DETAIL, ADMIN, "List availability zones with their hosts.", ("GET", "/os-availability-zone/detail")),
 )
 

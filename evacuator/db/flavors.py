@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from oslo_db import exception as db_errors
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from evacuator.db.models import Flavor
-from evacuator.errors import FlavorNotFound
+from evacuator.db.writes import Facts, change, remove
+from evacuator.errors import FlavorExists, FlavorNotFound
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,36 @@ def listing(session: Session) -> Sequence[Flavor]:
 
 
 def add(session: Session, values: Mapping[str, Any]) -> None:
-    """Add a flavor."""
-    session.execute(insert(Flavor).values(**values))
+    """Add a flavor.
+
+    :raises FlavorExists: another one has its name or its id.
+    """
+    for attribute, word in (("name", "name"), ("flavorid", "ID")):
+        taken = select(Flavor.id).where(getattr(Flavor, attribute) == values[attribute])
+        if session.scalar(taken) is not None:
+            raise FlavorExists(attribute=word, value=values[attribute])
+    try:
+        session.execute(insert(Flavor).values(**values))
+    except db_errors.DBDuplicateEntry as error:
+        raise FlavorExists(attribute="name or ID", value=f"{values['name']}, {values['flavorid']}") from error
+
+
+def edit(session: Session, flavorid: str, values: Facts) -> None:
+    """Write to a flavor.
+
+    :raises FlavorNotFound:
+    """
+    if not change(session, Flavor, {"flavorid": flavorid}, values):
+        raise FlavorNotFound(flavor_id=flavorid)
+
+
+def delete(session: Session, flavorid: str) -> None:
+    """Forget a flavor; instances keep what it was.
+
+    :raises FlavorNotFound:
+    """
+    if not remove(session, Flavor, {"flavorid": flavorid}):
+        raise FlavorNotFound(flavor_id=flavorid)
 
 
 def add_standard(session: Session) -> None:

@@ -13,6 +13,9 @@ from evacuator.db.clock import Moment, now
 
 COMPUTE_BINARY = "nova-compute"
 
+#: The zone of every host that no aggregate puts into another.
+DEFAULT_ZONE = "nova"
+
 
 class Model(DeclarativeBase):
     """What all tables share: constraint names that Alembic can speak of on every database."""
@@ -62,7 +65,7 @@ class Service(Model):
     host: Mapped[str] = mapped_column(String(255))
     binary: Mapped[str] = mapped_column(String(255), default=COMPUTE_BINARY)
     version: Mapped[int | None]
-    availability_zone: Mapped[str] = mapped_column(String(255), default="nova")
+    availability_zone: Mapped[str] = mapped_column(String(255), default=DEFAULT_ZONE)
     disabled: Mapped[bool] = mapped_column(Boolean, default=False)
     disabled_reason: Mapped[str | None] = mapped_column(String(255))
     forced_down: Mapped[bool] = mapped_column(Boolean, default=False)
@@ -114,7 +117,8 @@ class Instance(Model):
     it, or null: this is the lock, ``task_state`` is only what clients see. ``order_id`` is the request whose order
     (build, start, stop, reboot, delete) the host still has to carry out. ``state_before_failure`` is the vm_state
     that a failed evacuation replaced by ERROR, so that a retry can restore it. ``fault`` is what clients are shown in
-    ERROR: code, message, details, since ``fault_at``. ``definition`` is what the hypervisor was told of a guest that we
+    ERROR: code, message, details, since ``fault_at``. ``availability_zone`` is the one that was asked for and that it
+    must not leave, null for any. ``definition`` is what the hypervisor was told of a guest that we
     did not make but adopted, so that another host can be told the same; null for those made from the template.
     """
 
@@ -288,3 +292,28 @@ class Flavor(Model):
     description: Mapped[str | None] = mapped_column(Text)
     extra_specs: Mapped[dict[str, Any]] = mapped_column(default=dict)
     created_at: Mapped[datetime] = mapped_column(default=now())
+
+
+class Aggregate(Model):
+    """A group of hosts. One with an ``availability_zone`` puts its hosts into that."""
+
+    __tablename__ = "aggregates"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    uuid: Mapped[str] = mapped_column(String(36), unique=True)
+    name: Mapped[str] = mapped_column(String(255), unique=True)
+    availability_zone: Mapped[str | None] = mapped_column(String(255))
+    aggregate_metadata: Mapped[dict[str, Any]] = mapped_column("metadata", default=dict)
+    created_at: Mapped[datetime] = mapped_column(default=now())
+    updated_at: Mapped[datetime | None]
+
+
+class AggregateHost(Model):
+    """A host in an aggregate."""
+
+    __tablename__ = "aggregate_hosts"
+    __table_args__ = _table_args(UniqueConstraint("aggregate_id", "host"), Index(None, "host"))
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    aggregate_id: Mapped[int] = mapped_column(ForeignKey("aggregates.id"))
+    host: Mapped[str] = mapped_column(String(255))

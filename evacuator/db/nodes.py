@@ -55,8 +55,10 @@ def candidates(
         rows = session.execute(_candidates(down_time, named=named), wanted | {"from_row": offset, "most": limit}).all()
         if rows:
             yield [
-                Candidate(host, bool(up), disabled, version, Room(vcpus, memory_mb, disk_gb), claims, bool(holds_copy))
-                for host, up, disabled, version, vcpus, memory_mb, disk_gb, claims, holds_copy in rows
+                Candidate(
+                    host, bool(up), disabled, version, Room(vcpus, memory_mb, disk_gb), claims, bool(holds_copy), zone
+                )
+                for host, up, disabled, version, vcpus, memory_mb, disk_gb, claims, holds_copy, zone in rows
             ]
         if len(rows) < limit:
             return
@@ -79,6 +81,7 @@ def _candidates(down_time: float, *, named: bool) -> Select[*tuple[Any, ...]]:
             ComputeNode.local_gb - ComputeNode.local_gb_used,
             ComputeNode.claims,
             ComputeNode.host.in_(uncleaned),
+            Service.availability_zone,
         )
         .join(Service, (Service.host == ComputeNode.host) & (Service.binary == COMPUTE_BINARY))
         .where(

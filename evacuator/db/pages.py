@@ -43,10 +43,11 @@ class Page:
 
 
 class Server(NamedTuple):
-    """An instance, and the name of the hypervisor of its host."""
+    """An instance, the name of the hypervisor of its host, and the zone of that host, or else the one asked for."""
 
     instance: Instance
     hypervisor_hostname: str | None
+    zone: str | None
 
 
 @dataclass(frozen=True)
@@ -117,15 +118,23 @@ def servers(session: Session, wanted: ServerFilter, page: Page) -> list[Server]:
         statement = statement.where(_after(order, marker.instance))
     statement = statement.order_by(*(part for key in order for part in key.order())).limit(page.limit)
     try:
-        return [Server(instance, name) for instance, name in session.execute(statement)]
+        return [Server(*row) for row in session.execute(statement)]
     except db_errors.DBError as error:
         if not wanted.matching:
             raise
         raise Invalid(reason=f"The database cannot read one of these: {dict(wanted.matching)}") from error
 
 
-def _all_servers() -> "Select[Instance, str | None]":
-    return select(Instance, ComputeNode.hypervisor_hostname).outerjoin(ComputeNode, ComputeNode.host == Instance.host)
+#: Where an instance is; where it has no host, where it shall be.
+ZONE = func.coalesce(Service.availability_zone, Instance.availability_zone)
+
+
+def _all_servers() -> "Select[Instance, str | None, str | None]":
+    return (
+        select(Instance, ComputeNode.hypervisor_hostname, ZONE)
+        .outerjoin(ComputeNode, ComputeNode.host == Instance.host)
+        .outerjoin(Service, and_(Service.host == Instance.host, Service.binary == COMPUTE_BINARY))
+    )
 
 
 def _one_server(session: Session, uuid: str, project_id: str | None, also: ColumnElement[bool]) -> Server | None:
@@ -142,7 +151,7 @@ def _server_conditions(wanted: ServerFilter) -> Iterable[ColumnElement[bool]]:
     if wanted.deleted is not None:
         yield Instance.deleted.is_(wanted.deleted)
     for name, value in wanted.equal.items():
-        column = getattr(Instance, name)
+        column = ZONE if name == "availability_zone" else getattr(Instance, name)
         yield column.in_(value) if isinstance(value, list | tuple | set | frozenset) else column == value
     for name, pattern in wanted.matching.items():
         yield getattr(Instance, name).regexp_match(pattern)

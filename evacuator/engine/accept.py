@@ -107,6 +107,7 @@ def _accept(engine: Engine, transaction: Transaction, context: RequestContext, o
         frozenset({instance.host}),
         order.requested_host,
         order.forces_host,
+        instance.availability_zone,
     )
     chosen = claim_destination(engine, transaction, instance.uuid, need)
     record = _record(transaction, context, order, instance, evacuation_id, need, chosen)

@@ -122,7 +122,6 @@ def _instance(context: RequestContext, host: str, guest: ExistingGuest) -> Insta
         memory_mb=room.memory_mb,
         disk_gb=room.disk_gb,
         definition=guest.definition,
-        availability_zone="nova",
         host=host,
         vm_state=VmState.ACTIVE if runs else VmState.STOPPED,
         power_state=guest.power_state if runs else PowerState.SHUTDOWN,

@@ -7,21 +7,24 @@ from typing import Any
 from uuid import uuid4
 
 from evacuator.context import RequestContext
-from evacuator.db import actions, flavors, instances, nodes
+from evacuator.db import actions, aggregates, flavors, instances, nodes
 from evacuator.db.clock import now
 from evacuator.db.models import Flavor, Instance
 from evacuator.db.session import Transaction
 from evacuator.engine.choose import NoValidHost, claim_destination
 from evacuator.engine.engine import Engine
 from evacuator.engine.record import fault
-from evacuator.errors import ComputeHostNotFound
+from evacuator.errors import ComputeHostNotFound, ZoneNotAvailable
 from evacuator.evacuation.destination import Need, Room
 from evacuator.evacuation.states import TaskState, VmState
 
 
 @dataclass(frozen=True)
 class NewInstances:
-    """What the caller asked for. ``forces_host``: the named host may be disabled."""
+    """What the caller asked for. ``forces_host``: the named host may be disabled.
+
+    ``availability_zone``: where the instances must stay; None for anywhere.
+    """
 
     name: str
     flavor_id: str
@@ -45,6 +48,7 @@ def create_instances(engine: Engine, context: RequestContext, wanted: NewInstanc
 
     :raises FlavorNotFound:
     :raises ComputeHostNotFound: the requested host does not exist.
+    :raises ZoneNotAvailable: no host that may be used is in the availability zone.
     """
     uuids = [str(uuid4()) for _ in range(wanted.max_count)]
 
@@ -54,6 +58,8 @@ def create_instances(engine: Engine, context: RequestContext, wanted: NewInstanc
         flavor = flavors.get(transaction, wanted.flavor_id)
         if wanted.requested_host and nodes.of_host(transaction, wanted.requested_host) is None:
             raise ComputeHostNotFound(host=wanted.requested_host)
+        if wanted.availability_zone and not aggregates.is_zone(transaction, wanted.availability_zone):
+            raise ZoneNotAvailable
         reservation = f"r-{uuid4().hex[:8]}"
         return [
             _create(engine, transaction, context, wanted, flavor, reservation, index=index, uuid=uuid)
@@ -95,13 +101,18 @@ def _create(
         key_name=wanted.key_name,
         user_data=wanted.user_data,
         config_drive=wanted.config_drive,
-        availability_zone=wanted.availability_zone or "nova",
+        availability_zone=wanted.availability_zone,
         vm_state=VmState.BUILDING,
         task_state=TaskState.SPAWNING,
     )
     instances.insert(transaction, instance)
     actions.start(transaction, context, instance.uuid, "create")
-    need = Need(room, requested=wanted.requested_host, disabled_allowed=wanted.forces_host)
+    need = Need(
+        room,
+        requested=wanted.requested_host,
+        disabled_allowed=wanted.forces_host,
+        zone=wanted.availability_zone,
+    )
     chosen = claim_destination(engine, transaction, instance.uuid, need)
     if isinstance(chosen, NoValidHost):
         instances.change(transaction, instance.uuid, {"host": None}, _refused(chosen))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from evacuator.db import migrations, nodes, services
+from evacuator.db import aggregates, migrations, nodes, services
 from evacuator.db.session import Transaction
 from evacuator.engine.engine import Engine
 from evacuator.engine.record import move
@@ -59,6 +59,7 @@ def delete_service(engine: Engine, service_id: int) -> None:
             nodes.release(transaction, service.host, record.instance_uuid)
         services.delete(transaction, service)
         nodes.delete(transaction, service.host)
+        aggregates.forget_host(transaction, service.host)
 
     engine.database.write(work)
 

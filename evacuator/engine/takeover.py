@@ -92,7 +92,7 @@ def _reassign(
 ) -> None:
     left = record.dest_compute
     excluded = frozenset(host for host in (record.source_compute, left, instance.host) if host)
-    need = Need(nodes.room_of(instance), record.min_service_version, excluded)
+    need = Need(nodes.room_of(instance), record.min_service_version, excluded, zone=instance.availability_zone)
     chosen = claim_destination(engine, transaction, instance.uuid, need)
     if isinstance(chosen, NoValidHost):
         close(transaction, instance, record, Step.FAIL, f"{why} {chosen.sentence}", owner=instance.host)

@@ -29,6 +29,7 @@ class Candidate:
     free: Room
     instances: int
     holds_copy: bool = False
+    zone: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Need:
     """What a destination must offer.
 
     ``excluded``: hosts that are out of the question, the source above all.
-    ``disabled_allowed``: an operator who names a host below microversion 2.29 (or forces it) may name a disabled one.
+    ``disabled_allowed``: an operator who names a host below microversion 2.29 (or forces it) may name a disabled one,
+    and one outside of ``zone``, the availability zone that the instance must not leave.
     """
 
     room: Room
@@ -44,6 +46,7 @@ class Need:
     excluded: frozenset[str] = frozenset()
     requested: str | None = None
     disabled_allowed: bool = False
+    zone: str | None = None
 
 
 def obstacle(need: Need, host: Candidate) -> str | None:
@@ -54,6 +57,10 @@ def obstacle(need: Need, host: Candidate) -> str | None:
         (host.host in need.excluded or host.holds_copy, "is the source or still holds an older copy"),
         (not host.up, "is down"),
         (host.disabled and not need.disabled_allowed, "is disabled"),
+        (
+            need.zone is not None and host.zone != need.zone and not need.disabled_allowed,
+            f"is in availability zone {host.zone}, not in {need.zone}",
+        ),
         (
             host.service_version < need.service_version,
             f"runs compute service version {host.service_version}, {need.service_version} is needed",

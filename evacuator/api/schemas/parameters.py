@@ -37,6 +37,16 @@ HOSTNAME: Kind = {
     "maxLength": 63,
     "pattern": "^[a-zA-Z0-9]+[a-zA-Z0-9-]*[a-zA-Z0-9]+$",
 }
+#: Less than what a column holds, so that the sum of two, on any host, still fits.
+SIZE: Kind = {"type": ["integer", "string"], "pattern": "^[0-9]{1,10}$", "minimum": 0, "maximum": 10**9, "minLength": 1}
+SIZE_NOT_ZERO: Kind = {
+    "type": ["integer", "string"],
+    "pattern": "^0*[1-9][0-9]{0,9}$",
+    "minimum": 1,
+    "maximum": 10**9,
+    "minLength": 1,
+    "maxLength": 10,
+}
 NULL_OR_EMPTY: Kind = {"type": ["object", "null"], "additionalProperties": False}
 
 #: In a query string every parameter may be repeated.

@@ -63,7 +63,7 @@ class ServerView:
             "key_name": instance.key_name,
             "config_drive": instance.config_drive,
             "OS-DCF:diskConfig": "MANUAL",
-            "OS-EXT-AZ:availability_zone": instance.availability_zone or "",
+            "OS-EXT-AZ:availability_zone": server.zone or "",
             "OS-EXT-STS:task_state": instance.task_state,
             "OS-EXT-STS:vm_state": instance.vm_state,
             "OS-EXT-STS:power_state": instance.power_state,

@@ -50,7 +50,15 @@ class DocumentedSite:
         self.db = self.create("db", "compute-1")
         self.owned = self.create("owned", None, token="alice:demo")
         self.waiting = [self.create(f"waiting-{number}", "compute-1") for number in range(12)]
+        self._reserve()
         self._outage()
+
+    def _reserve(self):
+        """Put a host into a group."""
+        made = self.ask("POST", "/os-aggregates", {"aggregate": {"name": "spare"}}).json["aggregate"]
+        self.names[made["uuid"]] = told_again("aggregates/spare")
+        for action in ({"add_host": {"host": "compute-4"}}, {"set_metadata": {"metadata": {"rack": "7"}}}):
+            assert self.ask("POST", f"/os-aggregates/{made['id']}/action", action).status_int == 200
 
     def _give_ids(self):
         with self.world.database.engine.begin() as connection:

@@ -134,6 +134,7 @@ EXCHANGES = (
     Exchange("availability-zones/list", "GET", "/os-availability-zone"),
     Exchange("availability-zones/detail", "GET", "/os-availability-zone/detail"),
     Exchange("aggregates/list", "GET", "/os-aggregates"),
+    Exchange("aggregates/show", "GET", "/os-aggregates/1"),
     Exchange("images/list", "GET", "/images"),
     Exchange("images/show", "GET", f"/images/{IMAGE}"),
     Exchange("services/list", "GET", "/os-services?host=compute-4", query="services_query", also=("2.69",)),
@@ -154,6 +155,15 @@ EXCHANGES = (
              last="2.52"),
     Exchange("services/update", "PUT", "/os-services/{service_id}", "service_update_schema", first="2.53",
              where=lambda site: {"service_id": told_again("services/compute-4")}, also=("2.69",)),
+    Exchange("flavors/create", "POST", "/flavors", "flavor_create_schema"),
+    Exchange("flavors/describe", "PUT", "/flavors/bound", "flavor_update_schema", first="2.55"),
+    Exchange("flavors/add-extra-specs", "POST", "/flavors/bound/os-extra_specs", "extra_specs_schema"),
+    Exchange("flavors/set-extra-spec", "PUT", "/flavors/bound/os-extra_specs/hw:cpu_policy", "extra_spec_schema"),
+    Exchange("aggregates/create", "POST", "/os-aggregates", "aggregate_create_schema"),
+    Exchange("aggregates/update", "PUT", "/os-aggregates/1", "aggregate_update_schema"),
+    Exchange("aggregates/set-metadata", "POST", "/os-aggregates/1/action", "aggregate_action_schema"),
+    Exchange("aggregates/add-host", "POST", "/os-aggregates/1/action", "aggregate_action_schema"),
+    Exchange("aggregates/remove-host", "POST", "/os-aggregates/1/action", "aggregate_action_schema"),
 )  # fmt: skip
 
 
