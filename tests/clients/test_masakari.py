@@ -7,6 +7,7 @@ import pytest
 from keystoneauth1.session import Session
 from keystoneauth1.token_endpoint import Token
 from novaclient import client
+from novaclient.exceptions import Conflict
 
 from tests.acceptance.site import Site, until
 from tests.clients.conftest import Boot
@@ -71,6 +72,8 @@ def test_a_dead_host_is_recovered(nova: Any, site: Site, boot: Boot, dead: Die, 
     found = nova.servers.list(search_opts={"host": "a", "all_tenants": True})
     assert {server.id for server in found} == set(servers.values())
     assert {server.metadata.get("HA_Enabled") for server in found} == {None}
+    if reserved:
+        use_reserved_host(nova, reserved)
     for server in found:
         evacuate(nova, server, reserved)
     ended = {server.id: server for server in nova.servers.list(search_opts={"all_tenants": True})}
@@ -81,6 +84,20 @@ def test_a_dead_host_is_recovered(nova: Any, site: Site, boot: Boot, dead: Die, 
         assert server.locked is False
     (service,) = nova.services.list(host="a", binary="nova-compute")
     nova.services.enable(service.id)
+
+
+def use_reserved_host(nova: Any, host: str) -> None:
+    """Put the reserved host where the failed one was, and enable it."""
+    disable(nova, host)
+    aggregate = nova.aggregates.create("segment", None)
+    assert [(found.name, found.hosts) for found in nova.aggregates.list()] == [("segment", [])]
+    nova.aggregates.add_host(aggregate.id, host)
+    with pytest.raises(Conflict, match=f"already has host {host}"):
+        nova.aggregates.add_host(aggregate.id, host)
+    (service,) = nova.services.list(host=host, binary="nova-compute")
+    nova.services.enable(service.id)
+    nova.aggregates.remove_host(aggregate.id, host)
+    nova.aggregates.delete(aggregate.id)
 
 
 def test_after_all_of_it_every_invariant_holds(site: Site) -> None:

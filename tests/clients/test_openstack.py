@@ -54,13 +54,21 @@ def test_images_are_listed_and_shown_by_id(openstack: Openstack) -> None:
     assert (shown["id"], shown["name"], shown["status"]) == (IMAGE, "small", "active")
 
 
-def test_flavors_are_listed_and_shown(openstack: Openstack) -> None:
+def test_flavors_are_listed_shown_created_changed_and_deleted(openstack: Openstack) -> None:
     listed = openstack.json("flavor", "list")
     assert [(row["ID"], row["Name"], row["RAM"]) for row in listed][:2] == [
         ("1", "m1.tiny", 512),
         ("2", "m1.small", 2048),
     ]
-    assert openstack.json("flavor", "show", "m1.small")["ram"] == 2048
+    created = openstack.json("flavor", "create", "--ram", "256", "--disk", "2", "--vcpus", "1", "--public", "small.one")
+    UUID(created["id"])
+    openstack.do("flavor", "set", "--property", "hw:cpu_policy=shared", "small.one")
+    shown = openstack.json("flavor", "show", "small.one")
+    assert (shown["id"], shown["ram"], shown["properties"]) == (created["id"], 256, {"hw:cpu_policy": "shared"})
+    openstack.do("flavor", "unset", "--property", "hw:cpu_policy", "small.one")
+    assert openstack.json("flavor", "show", "small.one")["properties"] == {}
+    openstack.do("flavor", "delete", "small.one")
+    assert openstack.run("flavor", "show", "small.one").status == 1
 
 
 def test_hypervisors_are_listed_and_shown_by_name(openstack: Openstack) -> None:
@@ -82,6 +90,26 @@ def test_zones_are_listed(openstack: Openstack) -> None:
     ]
     long = openstack.json("availability", "zone", "list", "--compute", "--long")
     assert {row["Host Name"] for row in long if row["Zone Name"] == "nova"} == {"a", "b", "c", "d"}
+
+
+def test_an_aggregate_is_made_filled_zoned_emptied_and_deleted(openstack: Openstack) -> None:
+    assert openstack.json("aggregate", "list") == []
+    created = openstack.json("aggregate", "create", "--zone", "east", "--property", "rack=7", "spare")
+    assert (created["name"], created["availability_zone"], created["properties"]["rack"]) == ("spare", "east", "7")
+    added = openstack.json("aggregate", "add", "host", "spare", "d")
+    assert added["hosts"] == ["d"]
+    again = openstack.run("aggregate", "add", "host", "spare", "d")
+    assert again.status == 1
+    assert "already has host d" in again.err
+    assert openstack.json("hypervisor", "show", "d")["aggregates"] == ["spare"]
+    zones = {row["Zone Name"] for row in openstack.json("availability", "zone", "list", "--compute")}
+    assert zones == {"east", "nova"}
+    openstack.do("aggregate", "set", "--name", "reserve", "--property", "rack=8", "spare")
+    shown = openstack.json("aggregate", "show", "reserve")
+    assert (shown["hosts"], shown["properties"]["rack"]) == (["d"], "8")
+    assert openstack.json("aggregate", "remove", "host", "reserve", "d")["hosts"] == []
+    openstack.do("aggregate", "delete", "reserve")
+    assert openstack.json("aggregate", "list") == []
 
 
 # -- services
