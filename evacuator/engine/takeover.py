@@ -41,7 +41,12 @@ def settle_orphan(engine: Engine, context: RequestContext, migration_id: int) ->
         if instance is None or instance.evacuation_id != record.uuid:
             return False
         # One lock order everywhere: instance, migration, service, node.
+        attempt = record.attempt
         instances.change(transaction, instance.uuid, {"evacuation_id": record.uuid, "host": instance.host}, {})
+        # Every manager looks for orphans: whoever held the row before us may have settled this one.
+        record = migrations.get(transaction, migration_id)
+        if record is None or record.status not in UNFINISHED or record.attempt != attempt:
+            return False
         why = _abandoned(engine, transaction, record)
         if why is None:
             return False
