@@ -14,21 +14,22 @@ SUCCESS = "Success"
 ERROR = "Error"
 
 
+_ACTIONS, _EVENTS = table_of(InstanceAction), table_of(InstanceActionEvent)
 _OF_REQUEST = and_(
-    InstanceAction.instance_uuid == bindparam("of_instance"), InstanceAction.request_id == bindparam("of_request")
+    _ACTIONS.c.instance_uuid == bindparam("of_instance"), _ACTIONS.c.request_id == bindparam("of_request")
 )
-_RUNS = and_(InstanceActionEvent.event == bindparam("of_event"), InstanceActionEvent.finish_time.is_(None))
-_START_EVENT = insert(table_of(InstanceActionEvent)).from_select(
+_RUNS = and_(_EVENTS.c.event == bindparam("of_event"), _EVENTS.c.finish_time.is_(None))
+_START_EVENT = insert(_EVENTS).from_select(
     ["action_id", "event", "host", "start_time"],
     select(
-        InstanceAction.id, bindparam("of_event", type_=String(255)), bindparam("on_host", type_=String(255)), now()
-    ).where(_OF_REQUEST, ~exists().where(InstanceActionEvent.action_id == InstanceAction.id, _RUNS)),
+        _ACTIONS.c.id, bindparam("of_event", type_=String(255)), bindparam("on_host", type_=String(255)), now()
+    ).where(_OF_REQUEST, ~exists().where(_EVENTS.c.action_id == _ACTIONS.c.id, _RUNS)),
     include_defaults=False,
 )
 _END_EVENT = (
-    update(table_of(InstanceActionEvent))
+    update(_EVENTS)
     # One value, not IN (SELECT ...), for which MariaDB would look at every event there is.
-    .where(InstanceActionEvent.action_id == select(func.max(InstanceAction.id)).where(_OF_REQUEST).scalar_subquery())
+    .where(_EVENTS.c.action_id == select(func.max(_ACTIONS.c.id)).where(_OF_REQUEST).scalar_subquery())
     .where(_RUNS)
     .values(
         finish_time=now(),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, bindparam, not_, select
 from sqlalchemy.orm import Session
 
 from evacuator.db import services
@@ -70,13 +70,13 @@ def change(session: Session, uuid: str, where: Facts, values: Facts) -> None:
 def with_orders(session: Session, host: str) -> Sequence[Instance]:
     """Return the instances whose order ``host`` still has to carry out."""
     return session.scalars(
-        select(Instance).where(Instance.host == host, Instance.order_id.is_not(None), Instance.deleted.is_(False))
+        select(Instance).where(Instance.host == host, Instance.order_id.is_not(None), not_(Instance.deleted))
     ).all()
 
 
 def on_host(session: Session, host: str) -> Sequence[Instance]:
     """Return the instances that ``host`` is allowed to run."""
-    return session.scalars(select(Instance).where(Instance.host == host, Instance.deleted.is_(False))).all()
+    return session.scalars(select(Instance).where(Instance.host == host, not_(Instance.deleted))).all()
 
 
 def settled_on(session: Session, host: str) -> frozenset[str]:
@@ -84,7 +84,7 @@ def settled_on(session: Session, host: str) -> frozenset[str]:
     return frozenset(
         session.scalars(
             select(Instance.uuid).where(
-                Instance.host == host, Instance.deleted.is_(False), Instance.evacuation_id.is_(None)
+                Instance.host == host, not_(Instance.deleted), Instance.evacuation_id.is_(None)
             )
         )
     )

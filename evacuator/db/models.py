@@ -87,7 +87,7 @@ class ComputeNode(Model):
     """
 
     __tablename__ = "compute_nodes"
-    __table_args__ = _table_args(Index(None, "free_memory_mb"))
+    __table_args__ = _table_args(Index(None, "free_memory_mb", "id"))
 
     id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
     uuid: Mapped[str] = mapped_column(String(36), unique=True)
@@ -169,6 +169,7 @@ class Instance(Model):
     updated_at: Mapped[datetime | None]
     launched_at: Mapped[datetime | None]
     terminated_at: Mapped[datetime | None]
+    # To be compared with = or NOT: for IS FALSE, MariaDB reads the whole table.
     deleted: Mapped[bool] = mapped_column(Boolean, default=False)
 
     @property

@@ -87,25 +87,29 @@ def _candidates(down_time: float, *, named: bool) -> Select[*tuple[Any, ...]]:
         .where(
             ComputeNode.host == bindparam("named") if named else ComputeNode.free_memory_mb >= bindparam("least_memory")
         )
-        .order_by(ComputeNode.free_memory_mb.desc(), ComputeNode.id)
+        # Both the same way, so that the index is read backwards and nothing is sorted.
+        .order_by(ComputeNode.free_memory_mb.desc(), ComputeNode.id.desc())
         .offset(bindparam("from_row"))
         .limit(bindparam("most"))
     )
 
 
+_NODES = table_of(ComputeNode)
+_NODE = _NODES.c
+
 _CLAIM = (
-    update(table_of(ComputeNode))
+    update(_NODES)
     .where(
-        ComputeNode.host == bindparam("on_host"),
-        ComputeNode.vcpus_used + bindparam("more_vcpus") <= ComputeNode.vcpus,
-        ComputeNode.memory_mb_used + bindparam("more_memory_mb") <= ComputeNode.memory_mb,
-        ComputeNode.local_gb_used + bindparam("more_disk_gb") <= ComputeNode.local_gb,
+        _NODE.host == bindparam("on_host"),
+        _NODE.vcpus_used + bindparam("more_vcpus") <= _NODE.vcpus,
+        _NODE.memory_mb_used + bindparam("more_memory_mb") <= _NODE.memory_mb,
+        _NODE.local_gb_used + bindparam("more_disk_gb") <= _NODE.local_gb,
     )
     .values(
-        vcpus_used=ComputeNode.vcpus_used + bindparam("more_vcpus"),
-        memory_mb_used=ComputeNode.memory_mb_used + bindparam("more_memory_mb"),
-        local_gb_used=ComputeNode.local_gb_used + bindparam("more_disk_gb"),
-        claims=ComputeNode.claims + 1,
+        vcpus_used=_NODE.vcpus_used + bindparam("more_vcpus"),
+        memory_mb_used=_NODE.memory_mb_used + bindparam("more_memory_mb"),
+        local_gb_used=_NODE.local_gb_used + bindparam("more_disk_gb"),
+        claims=_NODE.claims + 1,
     )
 )
 
@@ -120,13 +124,13 @@ def claim(session: Session, host: str, instance_uuid: str, room: Room) -> bool:
 
 
 _RELEASE = (
-    update(table_of(ComputeNode))
-    .where(ComputeNode.host == bindparam("on_host"))
+    update(_NODES)
+    .where(_NODE.host == bindparam("on_host"))
     .values(
-        vcpus_used=ComputeNode.vcpus_used - bindparam("less_vcpus"),
-        memory_mb_used=ComputeNode.memory_mb_used - bindparam("less_memory_mb"),
-        local_gb_used=ComputeNode.local_gb_used - bindparam("less_disk_gb"),
-        claims=ComputeNode.claims - 1,
+        vcpus_used=_NODE.vcpus_used - bindparam("less_vcpus"),
+        memory_mb_used=_NODE.memory_mb_used - bindparam("less_memory_mb"),
+        local_gb_used=_NODE.local_gb_used - bindparam("less_disk_gb"),
+        claims=_NODE.claims - 1,
     )
 )
 

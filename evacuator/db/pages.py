@@ -86,7 +86,7 @@ def server(session: Session, uuid: str, project_id: str | None = None) -> Server
 
     :raises InstanceNotFound:
     """
-    found = _one_server(session, uuid, project_id, Instance.deleted.is_(False))
+    found = _one_server(session, uuid, project_id, not_(Instance.deleted))
     if found is None:
         raise InstanceNotFound(uuid=uuid)
     return found
@@ -149,7 +149,7 @@ def _server_conditions(wanted: ServerFilter) -> Iterable[ColumnElement[bool]]:
     if wanted.project_id is not None:
         yield Instance.project_id == wanted.project_id
     if wanted.deleted is not None:
-        yield Instance.deleted.is_(wanted.deleted)
+        yield Instance.deleted == wanted.deleted
     for name, value in wanted.equal.items():
         column = ZONE if name == "availability_zone" else getattr(Instance, name)
         yield column.in_(value) if isinstance(value, list | tuple | set | frozenset) else column == value
@@ -244,7 +244,7 @@ def hypervisor(session: Session, hypervisor_id: str, down_time: float) -> Hyperv
 def instances_by_host(session: Session, hosts: Iterable[str]) -> dict[str, list[Instance]]:
     """Return the instances that are not deleted, by the host allowed to run them."""
     found: dict[str, list[Instance]] = {host: [] for host in hosts}
-    statement = select(Instance).where(Instance.host.in_(found), Instance.deleted.is_(False)).order_by(Instance.id)
+    statement = select(Instance).where(Instance.host.in_(found), not_(Instance.deleted)).order_by(Instance.id)
     for instance in session.scalars(statement):
         found[instance.host or ""].append(instance)
     return found
@@ -293,7 +293,7 @@ def migrations(session: Session, wanted: MigrationFilter, page: Page) -> list[Mi
         .join(Instance, Instance.uuid == Migration.instance_uuid)
         .outerjoin(source, source.host == Migration.source_compute)
         .outerjoin(destination, destination.host == Migration.dest_compute)
-        .where(Instance.deleted.is_(False), *_migration_conditions(wanted))
+        .where(not_(Instance.deleted), *_migration_conditions(wanted))
     )
     if page.marker is not None:
         marker = session.scalars(select(Migration).where(Migration.uuid == page.marker)).one_or_none()

@@ -74,7 +74,7 @@ def _create_tables() -> None:
         mysql_collate="utf8mb4_bin",
         mysql_engine="InnoDB",
     )
-    op.create_index("ix_compute_nodes_free_memory_mb", "compute_nodes", ["free_memory_mb"], unique=False)
+    op.create_index("ix_compute_nodes_free_memory_mb_id", "compute_nodes", ["free_memory_mb", "id"], unique=False)
 
     op.create_table(
         "flavors",
