@@ -8,7 +8,8 @@ from wsgiref.types import WSGIApplication
 
 from oslo_config import cfg
 
-from evacuator.cmd import logs, main, serving, wiring
+from evacuator.cmd import logs, main, wiring
+from evacuator.cmd.application import application_of
 
 
 def _make() -> WSGIApplication:
@@ -16,7 +17,7 @@ def _make() -> WSGIApplication:
     main.configure(cfg.CONF, files)
     logs.start(cfg.CONF)
     engine = wiring.engine_of(cfg.CONF, wiring.database_of(cfg.CONF), wiring.messaging_of(cfg.CONF))
-    return serving.application_of(cfg.CONF, engine)
+    return application_of(cfg.CONF, engine)
 
 
 application = _make()

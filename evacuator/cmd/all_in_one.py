@@ -11,6 +11,7 @@ from wsgiref.types import WSGIApplication
 from oslo_config import cfg
 
 from evacuator.cmd import logs, serving, state_dir, wiring
+from evacuator.cmd.application import application_of
 from evacuator.cmd.options import add_config_file, add_listen
 from evacuator.compute.service import ComputeService
 from evacuator.db import schema
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         messaging = wiring.messaging_of(conf)
         closing.callback(messaging.close)
         engine = wiring.engine_of(conf, database, messaging)
-        server = _bind(conf, serving.application_of(conf, engine), args)
+        server = _bind(conf, application_of(conf, engine), args)
         drivers = [wiring.driver_of(conf, host, directory) for host in args.hosts]
         services = [wiring.compute_service(conf, engine, messaging, driver) for driver in drivers]
         closing.callback(_at_once, [service.stop for service in services])

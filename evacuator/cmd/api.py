@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from oslo_config import cfg
 
 from evacuator.cmd import logs, serving, wiring
+from evacuator.cmd.application import application_of
 from evacuator.cmd.options import add_config_file, add_listen
 from evacuator.errors import NotConfigured
 
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         closing.callback(database.close)
         messaging = wiring.messaging_of(conf)
         closing.callback(messaging.close)
-        application = serving.application_of(conf, wiring.engine_of(conf, database, messaging))
+        application = application_of(conf, wiring.engine_of(conf, database, messaging))
         try:
             server = serving.HttpServer(application, args.listen, args.port, conf.api.threads)
         except OSError as error:

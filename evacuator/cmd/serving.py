@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from wsgiref.types import WSGIApplication
 
@@ -15,11 +14,6 @@ import waitress
 from oslo_config import cfg
 
 from evacuator import metrics
-from evacuator.api.app import make_app
-from evacuator.api.auth import authenticator_of
-from evacuator.api.folder_images import FolderImages
-from evacuator.api.settings import ApiSettings
-from evacuator.engine.engine import Engine
 from evacuator.errors import NotConfigured
 
 #: What a client has to be told, by the strategy by which callers prove who they are.
@@ -36,25 +30,6 @@ CLIENTS = {
     "keystone": "The OpenStack clients look in Keystone's catalog for the endpoint of the service of type compute:\n"
     "{endpoint}",
 }
-
-
-def application_of(conf: cfg.ConfigOpts, engine: Engine) -> WSGIApplication:
-    """Put the WSGI application together.
-
-    :raises NotConfigured: nobody could be authenticated.
-    """
-    application: WSGIApplication = make_app(
-        engine,
-        ApiSettings(
-            enable_instance_password=conf.api.enable_instance_password,
-            compute_link_prefix=conf.api.compute_link_prefix,
-            max_limit=conf.api.max_limit,
-            max_body_bytes=conf.api.max_body_bytes,
-        ),
-        images=FolderImages(Path(conf.libvirt.images_path)) if conf.compute.driver == "libvirt" else None,
-        authenticate=authenticator_of(conf),
-    )
-    return application
 
 
 def check_address(conf: cfg.ConfigOpts, address: str) -> None:

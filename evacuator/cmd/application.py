@@ -1,0 +1,31 @@
+"""The WSGI application of a site. Only who serves the API imports it: that takes 18 MiB and a quarter of a second."""
+
+from pathlib import Path
+from wsgiref.types import WSGIApplication
+
+from oslo_config import cfg
+
+from evacuator.api.app import make_app
+from evacuator.api.auth import authenticator_of
+from evacuator.api.folder_images import FolderImages
+from evacuator.api.settings import ApiSettings
+from evacuator.engine.engine import Engine
+
+
+def application_of(conf: cfg.ConfigOpts, engine: Engine) -> WSGIApplication:
+    """Put the WSGI application together.
+
+    :raises NotConfigured: nobody could be authenticated.
+    """
+    application: WSGIApplication = make_app(
+        engine,
+        ApiSettings(
+            enable_instance_password=conf.api.enable_instance_password,
+            compute_link_prefix=conf.api.compute_link_prefix,
+            max_limit=conf.api.max_limit,
+            max_body_bytes=conf.api.max_body_bytes,
+        ),
+        images=FolderImages(Path(conf.libvirt.images_path)) if conf.compute.driver == "libvirt" else None,
+        authenticate=authenticator_of(conf),
+    )
+    return application
