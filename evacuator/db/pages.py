@@ -288,12 +288,13 @@ def migrations(session: Session, wanted: MigrationFilter, page: Page) -> list[Mi
     """
     order = _order(Migration, page.sort) or [_Key(Migration.id, descending=False)]
     source, destination = aliased(ComputeNode), aliased(ComputeNode)
+    # One look for each row of the page. A join, databases may begin at the instances, all of which they then sort.
+    its_instance_is_deleted = select(Instance.deleted).where(Instance.uuid == Migration.instance_uuid).scalar_subquery()
     statement = (
         select(Migration, source, destination)
-        .join(Instance, Instance.uuid == Migration.instance_uuid)
         .outerjoin(source, source.host == Migration.source_compute)
         .outerjoin(destination, destination.host == Migration.dest_compute)
-        .where(not_(Instance.deleted), *_migration_conditions(wanted))
+        .where(not_(its_instance_is_deleted), *_migration_conditions(wanted))
     )
     if page.marker is not None:
         marker = session.scalars(select(Migration).where(Migration.uuid == page.marker)).one_or_none()
