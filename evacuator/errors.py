@@ -284,6 +284,15 @@ class Overtaken(EvacuatorError):
     message = "{what} was changed by somebody else: {where}"
 
 
+class DatabaseUnavailable(EvacuatorError):
+    """The database did not answer, however often it was asked; what was to be written may have been."""
+
+    message = (
+        "The database does not answer. Whether the request was carried out is not known: look, then retry. Operators: "
+        "the log says what the connection was lost by."
+    )
+
+
 class NotConfigured(EvacuatorError):
     """The configuration does not allow to start."""
 

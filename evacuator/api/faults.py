@@ -32,6 +32,7 @@ NOT_ACCEPTABLE = Fault(406, "computeFault")
 CONFLICT = Fault(409, "conflictingRequest")
 TOO_LARGE = Fault(413, "overLimit")
 UNSUPPORTED_TYPE = Fault(415, "badMediaType")
+UNAVAILABLE = Fault(503, "serviceUnavailable")
 OURS = Fault(500, "computeFault")
 
 #: An error that has no row of its own has that of the nearest class it derives from.
@@ -41,6 +42,7 @@ FAULTS: Mapping[type[errors.EvacuatorError], Fault] = {
     errors.Conflict: CONFLICT,
     # A write lost its race twice, so that the caller has to look again.
     errors.Overtaken: CONFLICT,
+    errors.DatabaseUnavailable: UNAVAILABLE,
     api_errors.Unauthenticated: UNAUTHORIZED,
     api_errors.Forbidden: FORBIDDEN,
     api_errors.VersionNotSupported: NOT_ACCEPTABLE,

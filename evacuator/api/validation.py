@@ -8,6 +8,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 from oslo_utils import timeutils, uuidutils
 
+from evacuator.db.patterns import compiled
 from evacuator.errors import Invalid
 
 #: What jsonschema makes of a schema; it ships no types.
@@ -23,7 +24,7 @@ def _has_margins(text: str) -> bool:
 
 #: Format -> (what is true of a string that has it, what is raised by one that has not).
 CHECKS: Mapping[str, tuple[Callable[[str], bool], tuple[type[Exception], ...]]] = {
-    "regex": (lambda text: re.compile(text) is not None, (re.error, RecursionError, OverflowError)),
+    "regex": (lambda text: compiled(text) is not None, (Invalid,)),
     "uuid": (lambda text: bool(uuidutils.is_uuid_like(text)), ()),
     "date-time": (lambda text: timeutils.parse_isotime(text) is not None, (ValueError, OverflowError)),
     "name": (lambda text: text.isprintable() and not _has_margins(text), ()),
@@ -90,6 +91,8 @@ def _check(validator: Validator, value: Any, kind: str) -> None:
 
 
 def _sentence(error: ValidationError, kind: str) -> str:
+    if isinstance(error.cause, Invalid):
+        return _short(str(error.cause))
     names = [part for part in error.absolute_path if isinstance(part, str)]
     if not names:
         return _short(error.message)

@@ -1,8 +1,8 @@
 """Engines and transactions."""
 
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -13,7 +13,9 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.orm import Session
 
 from evacuator import metrics
+from evacuator.db import patterns
 from evacuator.db.clock import SQLITE_FUNCTION
+from evacuator.errors import DatabaseUnavailable
 
 Clock = Callable[[], datetime]
 T = TypeVar("T")
@@ -81,13 +83,16 @@ class Database:
         """Run ``work``, which only looks, again if the connection was lost.
 
         On SQLite it sees one snapshot; on a server each statement sees what is committed when it begins.
+
+        :raises DatabaseUnavailable: the connection was lost each time.
         """
 
         def once() -> T:
             with Session(self._reader, autoflush=False, expire_on_commit=False) as session:
                 return work(session)
 
-        result: T = self._again_if_lost(once)
+        with _answering():
+            result: T = self._again_if_lost(once)
         return result
 
     def write(self, work: Callable[[Transaction], T]) -> T:
@@ -97,6 +102,7 @@ class Database:
         time and its conditional writes find out.
 
         :raises Overtaken: a conditional write of ``work`` found its row changed; nothing is written.
+        :raises DatabaseUnavailable: the connection was lost each time.
         """
 
         def once() -> tuple[Transaction, T]:
@@ -105,7 +111,8 @@ class Database:
                 transaction.commit()
                 return transaction, result
 
-        transaction, result = self._again_if_lost(once)
+        with _answering():
+            transaction, result = self._again_if_lost(once)
         transaction.take_effect()
         return result  # type: ignore[no-any-return]
 
@@ -121,6 +128,14 @@ def _call(work: Callable[[], T]) -> T:
     except (db_errors.DBDeadlock, db_errors.DBConnectionError):
         metrics.REPEATED.inc()
         raise
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except db_errors.DBConnectionError as error:
+        raise DatabaseUnavailable from error
 
 
 def _is_transient(error: Exception) -> bool:
@@ -193,6 +208,7 @@ def _prepare_sqlite(engine: Engine, clock: Clock) -> None:
     def connected(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves
         connection.create_function(SQLITE_FUNCTION, 1, moment)
+        connection.create_function("regexp", 2, patterns.matches, deterministic=True)
         for pragma in ("journal_mode = WAL", "foreign_keys = ON", "busy_timeout = 10000"):
             connection.execute(f"PRAGMA {pragma}")
 

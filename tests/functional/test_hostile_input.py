@@ -1,14 +1,16 @@
 """Whatever is sent, the answer is a fault with a sentence, and never that something broke here."""
 
+import time
 from urllib.parse import quote, urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from oslo_db.exception import DBConnectionError
 
 from evacuator.api.app import ROUTES
 from evacuator.api.resources.server_actions import ACTIONS
-from tests.functional.conftest import IMAGE, Site
+from tests.functional.conftest import IMAGE, Site, fault
 
 VERSIONS = ("2.1", "2.37", "2.53", "2.74", "2.95")
 WORDS = st.sampled_from(
@@ -101,6 +103,36 @@ def test_no_query_string_breaks_anything(target, route, query, version):
         path = path.replace(f"{{{name}}}", "1")
     answer = target.get(f"{path}?{urlencode(query, errors='surrogatepass')}", version)
     assert answer.status_int == 404 or is_a_sentence(answer)
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|a)*$", "(a*)*b", "a*a*a*a*a*a*a*a*b", "(.*.*)*x", "(.{0,100}){9}!"])
+def test_no_pattern_takes_longer_than_its_text_is_long(target, pattern):
+    target.add_server("one", display_name="a" * 255)
+    begun = time.monotonic()
+    assert target.get(f"/servers?name={quote(pattern)}").status_int == 200
+    assert time.monotonic() - begun < 2
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(", "(?=a)", r"(a)\1", "a{9999}", "((a{500}){2}){2}", "[", "*", "(?P<n", "a" * 256]
+)
+def test_a_pattern_that_cannot_be_matched_in_linear_time_is_refused(target, pattern):
+    for name in ("name", "hostname", "description", "key_name"):
+        answer = target.get(f"/servers/detail?{name}={quote(pattern)}", "2.95")
+        assert fault(answer)[:2] == ("badRequest", 400)
+
+
+def test_a_database_that_does_not_answer_is_a_fault_of_its_own(tmp_path):
+    site = Site(tmp_path)
+
+    def gone(_session):
+        raise DBConnectionError
+
+    site.database._again_if_lost = lambda work: gone(None)
+    for answer in (site.get("/servers"), site.post("/servers", {"server": {"name": "web", "flavorRef": "1"}})):
+        key, code, message = fault(answer)
+        assert (key, code) == ("serviceUnavailable", 503)
+        assert "The database does not answer." in message
 
 
 @QUICKLY
