@@ -83,8 +83,6 @@ def settled_on(session: Session, host: str) -> frozenset[str]:
     """Return the uuids of the instances that ``host`` is allowed to run and that no evacuation holds."""
     return frozenset(
         session.scalars(
-            select(Instance.uuid).where(
-                Instance.host == host, not_(Instance.deleted), Instance.evacuation_id.is_(None)
-            )
+            select(Instance.uuid).where(Instance.host == host, not_(Instance.deleted), Instance.evacuation_id.is_(None))
         )
     )

@@ -16,9 +16,13 @@ Transport: TypeAlias = Any
 
 def prefer_in_process(conf: cfg.ConfigOpts) -> None:
     """Make ``fake://`` the transport where none is configured."""
-    defaults = next(options for group, options in opts.list_opts() if group is None)
-    conf.register_opts([option for option in defaults if option.dest == "transport_url"])
-    conf.set_default("transport_url", "fake://")
+    _set_default(conf, "transport_url", "fake://")
+
+
+def _set_default(conf: cfg.ConfigOpts, name: str, value: object) -> None:
+    known = next(options for group, options in opts.list_opts() if group is None)
+    conf.register_opts([option for option in known if option.dest == name])
+    conf.set_default(name, value)
 
 
 def open_transport(conf: cfg.ConfigOpts) -> Transport:
@@ -26,6 +30,8 @@ def open_transport(conf: cfg.ConfigOpts) -> Transport:
 
     ``conf`` must be the global ``cfg.CONF``: oslo.messaging registers some of its options nowhere else.
     """
+    # Who receives a message only hands it on. The library's default is 64 threads, all of which come to be.
+    _set_default(conf, "executor_thread_pool_size", 2)
     return oslo_messaging.get_rpc_transport(conf, allowed_remote_exmods=[])
 
 

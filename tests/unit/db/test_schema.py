@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
 from evacuator.db import schema, services
@@ -27,6 +28,10 @@ def test_an_empty_database_has_no_revision(database: Database) -> None:
 def test_an_upgraded_database_has_the_newest_revision(database: Database) -> None:
     schema.upgrade(database)
     assert schema.current(database) == schema.head()
+
+
+def test_the_newest_revision_is_the_one_that_alembic_finds() -> None:
+    assert schema.head() == ScriptDirectory.from_config(schema._config()).get_current_head()
 
 
 def test_an_upgrade_of_an_upgraded_database_changes_nothing(database: Database) -> None:
