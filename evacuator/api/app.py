@@ -26,6 +26,7 @@ from evacuator.api.resources import (
     images,
     instance_actions,
     migrations,
+    openapi,
     server_actions,
     servers,
     services,
@@ -75,12 +76,13 @@ ROUTES: tuple[tuple[str, MakeResource], ...] = (
     ("/versions/{version}", versions.NamedVersion),
 )
 
-#: The documents on versions.
+#: The documents on versions, and on all of this.
 DOCUMENTS: tuple[tuple[str, MakeResource], ...] = (
     ("/", versions.Versions),
     ("/v2.1", versions.Version),
     ("/v2.1/", versions.Version),
     ("/v2.1/{project_id:project}/", versions.Version),
+    ("/openapi.json", openapi.OpenApi),
     ("/v2", versions.Version),
     ("/v2/", versions.Version),
 )

@@ -197,6 +197,7 @@ class Behaviours:
 
     services_query = choice({"2.1": services.QUERY_2_1, "2.75": services.QUERY_2_75})
     names_services_by_uuid = since("2.53")
+    names_hypervisors_by_number = until("2.52")
     service_absent = absent({"2.11": ("forced_down",)})
     forces_services_down = since("2.11")
     service_update_schema = choice(

@@ -115,9 +115,7 @@ def negotiate(request: Request, response: falcon.Response, resource: Resource) -
         response.set_header(LEGACY_HEADER, str(version))
         response.append_header("Vary", HEADER)
         response.append_header("Vary", LEGACY_HEADER)
-    if not MINIMUM <= version <= MAXIMUM:
-        raise VersionNotSupported(version=version, minimum=MINIMUM, maximum=MAXIMUM)
-    request.behaviour = behaviours(version)
+    request.behaviour = behaviours(check_supported(version))
 
 
 def wanted_version(request: Request) -> Version:
@@ -128,13 +126,29 @@ def wanted_version(request: Request) -> Version:
     headers = {name: request.get_header(name) for name in (HEADER, LEGACY_HEADER)}
     given = {name: value for name, value in headers.items() if value is not None}
     text = microversion_parse.get_version(given, "compute", legacy_headers=[LEGACY_HEADER])
-    if text is None:
-        return MINIMUM
+    return MINIMUM if text is None else read_version(text)
+
+
+def read_version(text: str) -> Version:
+    """Read a version, or ``latest``.
+
+    :raises VersionMalformed:
+    """
     if text == "latest":
         return MAXIMUM
     if not FORM.fullmatch(text):
         raise VersionMalformed(version=text)
     return Version.of(text)
+
+
+def check_supported(version: Version) -> Version:
+    """Return a version that is served.
+
+    :raises VersionNotSupported:
+    """
+    if not MINIMUM <= version <= MAXIMUM:
+        raise VersionNotSupported(version=version, minimum=MINIMUM, maximum=MAXIMUM)
+    return version
 
 
 class Bodies:
