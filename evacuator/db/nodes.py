@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, bindparam, exists, func, select, update
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, bindparam, exists, func, select, true, update
 from sqlalchemy.orm import Session, aliased
 
 from evacuator.db import services
@@ -56,7 +56,14 @@ def candidates(
         if rows:
             yield [
                 Candidate(
-                    host, bool(up), disabled, version, Room(vcpus, memory_mb, disk_gb), claims, bool(holds_copy), zone
+                    host,
+                    bool(up),
+                    bool(disabled),
+                    version,
+                    Room(vcpus, memory_mb, disk_gb),
+                    claims,
+                    bool(holds_copy),
+                    zone,
                 )
                 for host, up, disabled, version, vcpus, memory_mb, disk_gb, claims, holds_copy, zone in rows
             ]
@@ -74,16 +81,17 @@ def _candidates(down_time: float, *, named: bool) -> Select[*tuple[Any, ...]]:
         select(
             ComputeNode.host,
             services.is_up(down_time),
-            Service.disabled,
+            func.coalesce(Service.disabled, true()),
             func.coalesce(Service.version, 0),
             ComputeNode.vcpus - ComputeNode.vcpus_used,
             ComputeNode.memory_mb - ComputeNode.memory_mb_used,
             ComputeNode.local_gb - ComputeNode.local_gb_used,
             ComputeNode.claims,
             ComputeNode.host.in_(uncleaned),
-            Service.availability_zone,
+            func.coalesce(Service.availability_zone, ""),
         )
-        .join(Service, (Service.host == ComputeNode.host) & (Service.binary == COMPUTE_BINARY))
+        # Outer, although each node has a service: databases then begin at the nodes, by the index in the order below.
+        .outerjoin(Service, (Service.host == ComputeNode.host) & (Service.binary == COMPUTE_BINARY))
         .where(
             ComputeNode.host == bindparam("named") if named else ComputeNode.free_memory_mb >= bindparam("least_memory")
         )

@@ -56,7 +56,7 @@ def test_mariadb_is_asked_nothing_but_the_statements(tmp_path, monkeypatch):
 
 
 def test_no_request_and_no_timer_reads_a_whole_table(site):
-    fill(site.database, hosts=2000, instances=4000)
+    fill(site.database, hosts=10_000, instances=20_000)
     with site.watched() as seen:
         everything(site)
     distinct = {statement.sql: statement for statement in seen}
