@@ -34,7 +34,7 @@ def production(load: Load, mariadb: str, rabbitmq: str) -> dict[str, Any]:
         uuids = evacuations.make_servers(running, load.warm_up * 2 + load.servers)
         found["get_servers_detail"] = {"100": evacuations.reads(running, 100)}
         found["idle"] = idle(running, database)
-        found["memory_mib"] = evacuations.memory(running)
+        gone = {SOURCE: running.processes[f"compute {SOURCE}"].read().peak_mib}
         running.processes.pop(f"compute {SOURCE}").kill()
         running.run("host", "power-off", SOURCE, "--state-dir", str(directory))
         evacuations.force_down(running, SOURCE)
@@ -49,6 +49,7 @@ def production(load: Load, mariadb: str, rabbitmq: str) -> dict[str, Any]:
         found["per_evacuation"] = {name: round(value / load.servers, 2) for name, value in counted.items()} | {
             "messages": round(published / load.warm_up, 2)
         }
+        found["memory_mib"] = evacuations.memory(running, gone)
         found["verify"] = (
             running.run("verify", "--state-dir", str(directory), *running.configured).strip().splitlines()[-1]
         )
@@ -73,11 +74,11 @@ def embedded(load: Load) -> dict[str, Any]:
         found: dict[str, Any] = {"start_s": {"first": round(running.processes["all-in-one"].start_seconds, 2)}}
         uuids = evacuations.make_servers(running, load.warm_up + load.servers)
         found["get_servers_detail"] = {"100": evacuations.reads(running, 100)}
-        found["memory_mib"] = evacuations.memory(running)
         running.run("host", "power-off", SOURCE, "--state-dir", str(directory))
         evacuations.force_down(running, SOURCE)
         evacuations.evacuate(running, store, uuids[: load.warm_up], load.clients)
         found["evacuation"] = evacuations.evacuate(running, store, uuids[load.warm_up :], load.clients)
+        found["memory_mib"] = evacuations.memory(running, {})
         found["verify"] = (
             running.run("verify", "--state-dir", str(directory), *running.configured).strip().splitlines()[-1]
         )

@@ -84,10 +84,10 @@ def latency_and_rate(seconds: list[float], wall: float) -> dict[str, float]:
     return readings.latency(seconds) | {"per_s": round(len(seconds) / wall, 1)}
 
 
-def memory(site: Site) -> dict[str, float]:
-    """Return the most memory that each process has held, in MiB, and all together."""
-    peaks = {name: round(reading.peak_mib, 1) for name, reading in site.read().items()}
-    return peaks | {"together": round(sum(peaks.values()), 1)}
+def memory(site: Site, gone: dict[str, float]) -> dict[str, float]:
+    """Return the most memory that each process held, in MiB, and all together; ``gone``: of those that were killed."""
+    peaks = gone | {name: reading.peak_mib for name, reading in site.read().items()}
+    return {name: round(peak, 1) for name, peak in (peaks | {"together": sum(peaks.values())}).items()}
 
 
 def reads(site: Site, servers: int) -> dict[str, float]:
