@@ -220,7 +220,7 @@ def hypervisors(session: Session, down_time: float, page: Page, name_part: str |
     if name_part is not None:
         statement = statement.where(ComputeNode.hypervisor_hostname.contains(name_part, autoescape=True))
     if page.marker is not None:
-        column = ComputeNode.id if page.marker.isdecimal() else ComputeNode.uuid
+        column = ComputeNode.id if _is_number(page.marker) else ComputeNode.uuid
         marker = session.scalar(select(ComputeNode.id).where(column == _number_or_text(page.marker)))
         if marker is None:
             raise Invalid(reason=f"marker [{page.marker}] not found")
@@ -233,7 +233,7 @@ def hypervisor(session: Session, hypervisor_id: str, down_time: float) -> Hyperv
 
     :raises NotFound:
     """
-    column = ComputeNode.id if hypervisor_id.isdecimal() else ComputeNode.uuid
+    column = ComputeNode.id if _is_number(hypervisor_id) else ComputeNode.uuid
     statement = _all_hypervisors(down_time).where(column == _number_or_text(hypervisor_id))
     row = session.execute(statement).one_or_none()
     if row is None:
@@ -257,7 +257,12 @@ def _all_hypervisors(down_time: float) -> "Select[ComputeNode, Service, bool]":
 
 
 def _number_or_text(value: str) -> int | str:
-    return int(value) if value.isdecimal() else value
+    return int(value) if _is_number(value) else value
+
+
+def _is_number(value: str) -> bool:
+    # A UUID may be written without hyphens, and of digits alone.
+    return value.isascii() and value.isdecimal() and len(value) < len(str(2**31))
 
 
 # -- migrations

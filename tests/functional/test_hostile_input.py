@@ -1,5 +1,8 @@
 """Whatever is sent, the answer is a fault with a sentence, and never that something broke here."""
 
+import gzip
+import json
+import re
 import time
 from urllib.parse import quote, urlencode
 
@@ -140,3 +143,123 @@ def test_a_database_that_does_not_answer_is_a_fault_of_its_own(tmp_path):
 def test_no_bytes_break_anything(target, raw):
     assert is_a_sentence(target.post("/servers", raw))
     assert is_a_sentence(target.act(target.server, raw))
+
+
+# -- one row for each kind of thing that nobody should send
+
+HUGE = 10**400
+EVACUATE = "/servers/{server}/action"
+BODIES = {
+    "longer than is accepted": (b'{"server": {"name": "' + b"n" * 114688 + b'"}}', 413),
+    "nested too deep": (b"[" * 50000, 400),
+    "nested too deep, and closed": (b'{"a":' * 15000 + b"1" + b"}" * 15000, 400),
+    "an endless number": (b'{"server": {"name": 1' + b"0" * 9000 + b"}}", 400),
+    "an infinite number": (b'{"server": {"name": "web", "flavorRef": "1", "min_count": 1e999}}', 400),
+    "no number at all": (b'{"server": NaN}', 400),
+    "UTF-16": ('{"server": {}}'.encode("utf-16"), 400),
+    "Latin-1": ('{"server": {"name": "é"}}'.encode("latin-1"), 400),
+    "a byte order mark": (b"\xef\xbb\xbf" + b'{"server": {}}', 400),
+    "compressed": (gzip.compress(b'{"server": {}}'), 400),
+    "half a character": (b'{"server": {"name": "\\ud800", "flavorRef": "1"}}', 400),
+    "a null character": (b'{"server": {"name": "a\\u0000", "flavorRef": "1"}}', 400),
+    "a control character": (b'{"server": {"name": "a\\u001b[2J", "flavorRef": "1"}}', 400),
+    "a line break in a name": (b'{"server": {"name": "a\\r\\nX-Injected: 1", "flavorRef": "1"}}', 400),
+    "not closed": (b'{"server": {"name"', 400),
+    "two values": (b"{} {}", 400),
+    "XML": (b"<server/>", 400),
+    "a form": (b"server=1", 400),
+    "a thousand keys": (json.dumps({f"key{n}": n for n in range(1000)}).encode(), 400),
+}
+
+
+@pytest.mark.parametrize("path", ["/servers", EVACUATE, "/flavors", "/os-aggregates", "/os-aggregates/1/action"])
+@pytest.mark.parametrize("kind", BODIES)
+def test_a_body_that_nobody_should_send_is_refused(target, path, kind):
+    raw, code = BODIES[kind]
+    key, found, message = fault(target.post(path.format(server=target.server), raw))
+    assert (found, key) == (code, "overLimit" if code == 413 else "badRequest")
+    assert message
+
+
+NAMES_OF_NOTHING = [
+    "0", "-1", "1.5", "1e3", "99999999999999999999", "%00", "%0d%0aX-Injected:%201", "%ff%fe", "%f0%9f%92%a5",
+    "..%2f..", "%2e%2e", "a%2fb", "' OR 1=1--", "{}", "%25s", "$(id)", "x" * 255, "x" * 5000, "null", "None",
+    "a b", "%c3%a9", "11111111-1111-4111-8111-11111111111", "11111111111141118111111111111111",
+]  # fmt: skip
+WITH_NAMES = sorted({path for path, _ in ROUTES if "{" in path})
+
+
+@pytest.mark.parametrize("version", ["2.1", "2.52", "2.95"])
+@pytest.mark.parametrize("path", WITH_NAMES)
+def test_a_name_of_nothing_is_answered_as_such(target, path, version):
+    for name in NAMES_OF_NOTHING:
+        address = re.sub(r"{\w+}", lambda _: quote(name, safe="%"), path)  # noqa: B023 - used at once
+        for method in ("GET", "PUT", "POST", "DELETE"):
+            body = {"evacuate": {}} if path.endswith("/action") else {}
+            answer = target.ask(method, f"/v2.1{address}", body if method in ("PUT", "POST") else None, version)
+            assert answer.status_int in {400, 404}, (method, address, answer.text)
+            assert "X-Injected" not in answer.headers
+
+
+HEADERS = [
+    ({"OpenStack-API-Version": "compute " + "9" * 5000}, 400),
+    ({"OpenStack-API-Version": "compute 2.1" + ", compute 2.1" * 500}, 200),
+    ({"OpenStack-API-Version": "compute é"}, 400),
+    ({"OpenStack-API-Version": "compute 2.95; x=1"}, 400),
+    ({"X-OpenStack-Nova-API-Version": "2.-1"}, 400),
+    ({"X-OpenStack-Request-ID": "x" * 9000}, 200),
+    ({"X-OpenStack-Request-ID": "req-<script>"}, 200),
+    ({"X-Auth-Token": ":" * 9000}, 200),
+    ({"X-Auth-Token": "a:" + "b" * 9000}, 200),
+    ({"X-Auth-Token": "é:ü"}, 200),
+    ({"Accept": "text/*;q=x,,,;"}, 200),
+    ({"Host": "evil.example.org<script>"}, 200),
+    ({"X-Forwarded-Host": "evil.example.org"}, 200),
+    ({"Range": "bytes=0-1"}, 200),
+    ({"Content-Type": "application/json; charset=utf-7"}, 200),
+]
+
+
+@pytest.mark.parametrize(("headers", "code"), HEADERS)
+def test_a_header_that_nobody_should_send_breaks_nothing(target, headers, code):
+    answer = target.ask("GET", "/v2.1/servers", None, **headers)
+    assert answer.status_int == code
+    assert is_a_sentence(answer)
+
+
+@pytest.mark.parametrize("kind", ["text/xml", "multipart/form-data", "application/x-www-form-urlencoded", "a/b", "/"])
+def test_a_body_of_another_type_is_not_read(target, kind):
+    answer = target.ask("POST", "/v2.1/servers", b"{}", **{"Content-Type": kind})
+    assert fault(answer) == ("badMediaType", 415, "Unsupported Content-Type")
+
+
+NUMBERS = [-1, 0, 2**31, 2**63, 2**64, HUGE, 1.5, "1e5", "-1", "0x10", "\u0661", True, None, [], {}]
+
+
+@pytest.mark.parametrize("value", NUMBERS, ids=lambda value: str(value)[:20])
+def test_a_number_out_of_range_is_refused_wherever_there_is_one(target, value):
+    server = {"name": "web", "flavorRef": "1", "networks": "none"}
+    flavor = {"name": "big", "ram": 1, "vcpus": 1, "disk": 1}
+    for path, body in (
+        ("/servers", {"server": server | {"min_count": value}}),
+        ("/servers", {"server": server | {"max_count": value}}),
+        ("/flavors", {"flavor": flavor | {"ram": value}}),
+        ("/flavors", {"flavor": flavor | {"vcpus": value}}),
+    ):
+        assert fault(target.post(path, body, "2.95"))[:2] == ("badRequest", 400)
+    if isinstance(value, int | float) and value is not True and value != 0:
+        for name in ("limit", "minRam", "minDisk"):
+            answer = target.get(f"/flavors?{name}={value}")
+            assert answer.status_int in {200, 400}
+
+
+@pytest.mark.parametrize("marker", ["9" * 30, "11111111111141118111111111111111", "-1", "x" * 300])
+def test_a_marker_of_nothing_is_refused(target, marker):
+    for path in ("/servers", "/flavors", "/os-hypervisors", "/os-migrations"):
+        assert fault(target.get(f"{path}?marker={marker}", "2.95"))[:2] == ("badRequest", 400)
+
+
+def test_what_was_refused_has_left_no_trace(target):
+    servers = target.get("/servers?all_tenants=1").json["servers"]
+    assert target.server in {server["id"] for server in servers}
+    assert target.get("/os-migrations").json["migrations"] == []
