@@ -247,7 +247,7 @@ def test_evacuations_in_the_middle_of_which_the_database_goes_away_end_when_it_r
 
 
 def test_a_destination_cut_off_while_it_works_loses_the_instance_and_cleans_up(cluster: Cluster) -> None:
-    slow(cluster, "b", "c", define=1)
+    slow(cluster, "b", "c", define=4)
     servers = cluster.servers_on("a", 4)
     cluster.dead("a")
     for server in servers:
