@@ -284,6 +284,12 @@ class Overtaken(EvacuatorError):
     message = "{what} was changed by somebody else: {where}"
 
 
+class RoomTaken(EvacuatorError):
+    """The room that was to be claimed on a host was claimed by others meanwhile: look for another one."""
+
+    message = "Host {host} was filled by others at the same moment."
+
+
 class DatabaseUnavailable(EvacuatorError):
     """The database did not answer, however often it was asked; what was to be written may have been."""
 

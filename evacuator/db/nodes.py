@@ -123,12 +123,16 @@ _CLAIM = (
 
 
 def claim(session: Session, host: str, instance_uuid: str, room: Room) -> bool:
-    """Claim room for an instance on ``host``; False when there is not enough, decided by the write itself."""
+    """Claim room for an instance on ``host``; False when there is not enough, decided by the write itself.
+
+    The host's row comes last, since whoever writes to it makes all others wait for the end of their transaction.
+    """
+    claim_id = add(session, Allocation, {"instance_uuid": instance_uuid, "host": host, **vars(room)})
     takes = {f"more_{what}": amount for what, amount in vars(room).items()}
-    taken = count(session, _CLAIM, {"on_host": host, **takes})
-    if taken:
-        add(session, Allocation, {"instance_uuid": instance_uuid, "host": host, **vars(room)})
-    return taken == 1
+    if count(session, _CLAIM, {"on_host": host, **takes}) == 1:
+        return True
+    remove(session, Allocation, {"id": claim_id})
+    return False
 
 
 _RELEASE = (

@@ -11,7 +11,7 @@ from evacuator.db import actions, instances, migrations, nodes, services
 from evacuator.db.models import Instance, Migration
 from evacuator.db.session import Transaction
 from evacuator.engine.announce import announce
-from evacuator.engine.choose import NoValidHost, claim_destination
+from evacuator.engine.choose import NoValidHost, choose_destination
 from evacuator.engine.engine import Engine
 from evacuator.engine.record import CHOICE_EVENT, close
 from evacuator.errors import (
@@ -22,6 +22,7 @@ from evacuator.errors import (
     InstanceInvalidState,
     InstanceNotReady,
     Overtaken,
+    RoomTaken,
     SameHost,
     SourceInUse,
     UnsupportedRpcVersion,
@@ -63,21 +64,26 @@ def accept_evacuation(engine: Engine, context: RequestContext, order: Evacuation
         ComputeHostNotFound, SameHost, InstanceInvalidState, EvacuationInProgress, InstanceNotReady, SourceInUse,
         UnsupportedRpcVersion; InstanceChanged when another request was faster.
     """
-    runs = count()
+    runs, filled = count(), set[str]()
 
     def work(transaction: Transaction) -> Migration:
         # A first run may have been committed without our hearing so, and what it began may even have ended.
         accepted = migrations.by_request(transaction, order.instance_uuid, context.request_id) if next(runs) else None
-        return accepted or _accept(engine, transaction, context, order)
+        return accepted or _accept(engine, transaction, context, order, frozenset(filled))
 
     with metrics.phase("accept"), metrics.refusals():
-        try:
-            return engine.database.write(work)
-        except Overtaken as overtaken:
-            raise InstanceChanged(uuid=order.instance_uuid) from overtaken
+        while True:
+            try:
+                return engine.database.write(work)
+            except RoomTaken as taken:
+                filled.add(taken.facts["host"])
+            except Overtaken as overtaken:
+                raise InstanceChanged(uuid=order.instance_uuid) from overtaken
 
 
-def _accept(engine: Engine, transaction: Transaction, context: RequestContext, order: EvacuationOrder) -> Migration:
+def _accept(
+    engine: Engine, transaction: Transaction, context: RequestContext, order: EvacuationOrder, filled: frozenset[str]
+) -> Migration:
     instance, some_too_old = instances.get_and_whether_some_older(
         transaction, order.instance_uuid, TARGET_STATE_SERVICE_VERSION, order.project_id
     )
@@ -96,30 +102,32 @@ def _accept(engine: Engine, transaction: Transaction, context: RequestContext, o
         raise InstanceNotReady(uuid=instance.uuid, action="evacuate")
     evacuation_id = str(uuid4())
     _lock(transaction, instance, evacuation_id)
-    _prove_down(engine, transaction, instance.host)
-    if order.stops_at_destination and not engine.casts.can_send_target_state():
-        raise UnsupportedRpcVersion(
-            method="rebuild_instance", required=".".join(map(str, TARGET_STATE_RPC)), pin=engine.rules.rpc_pin
-        )
     need = Need(
         nodes.room_of(instance),
         TARGET_STATE_SERVICE_VERSION if order.stops_at_destination else 0,
         frozenset({instance.host}),
+        filled,
         order.requested_host,
         order.forces_host,
         instance.availability_zone,
     )
-    chosen = claim_destination(engine, transaction, instance.uuid, need)
+    chosen = choose_destination(engine, transaction, instance.uuid, need)
     record = _record(transaction, context, order, instance, evacuation_id, need, chosen)
     action_id = actions.start(transaction, context, instance.uuid, "evacuate")
     announce(engine, transaction, events.EVACUATE, record)
+    if isinstance(chosen, Candidate):
+        actions.add_ended_event(transaction, action_id, CHOICE_EVENT, actions.SUCCESS)
+    # Last come the rows that everybody writes to who evacuates the same host at the same time, so that each holds them
+    # for as short as can be.
+    _prove_down(engine, transaction, instance.host)
+    if order.stops_at_destination:
+        _check_pin(engine)
     if isinstance(chosen, NoValidHost):
-        actions.start_event(transaction, instance.uuid, context.request_id, CHOICE_EVENT, None)
-        _give_up(transaction, instance, record, chosen)
-        announce(engine, transaction, events.NO_HOST, record, reason=chosen.sentence)
-        return record
-    actions.add_ended_event(transaction, action_id, CHOICE_EVENT, actions.SUCCESS)
-    transaction.on_commit(lambda: engine.casts.rebuild_instance(context, record, instance, chosen.service_version))
+        _give_up(engine, transaction, context, instance, record, chosen)
+    elif nodes.claim(transaction, chosen.host, instance.uuid, need.room):
+        transaction.on_commit(lambda: engine.casts.rebuild_instance(context, record, instance, chosen.service_version))
+    else:
+        raise RoomTaken(host=chosen.host)
     return record
 
 
@@ -181,6 +189,13 @@ def _prove_down(engine: Engine, transaction: Transaction, source: str) -> None:
         raise SourceInUse(host=source, evidence=_evidence(heard, source, down_time))
 
 
+def _check_pin(engine: Engine) -> None:
+    if not engine.casts.can_send_target_state():
+        raise UnsupportedRpcVersion(
+            method="rebuild_instance", required=".".join(map(str, TARGET_STATE_RPC)), pin=engine.rules.rpc_pin
+        )
+
+
 def _evidence(heard: services.Heard | None, source: str, down_time: float) -> str:
     way_out = "If the host is really dead, make sure that it is off, force its compute service down, and retry."
     if heard is None:
@@ -229,7 +244,15 @@ def _record(
     return record
 
 
-def _give_up(transaction: Transaction, instance: Instance, record: Migration, refusal: NoValidHost) -> None:
+def _give_up(
+    engine: Engine,
+    transaction: Transaction,
+    context: RequestContext,
+    instance: Instance,
+    record: Migration,
+    refusal: NoValidHost,
+) -> None:
+    actions.start_event(transaction, instance.uuid, context.request_id, CHOICE_EVENT, None)
     transaction.expire(instance)
     close(
         transaction,
@@ -242,3 +265,4 @@ def _give_up(transaction: Transaction, instance: Instance, record: Migration, re
         event=CHOICE_EVENT,
         power_state=instance.power_state,
     )
+    announce(engine, transaction, events.NO_HOST, record, reason=refusal.sentence)

@@ -1,7 +1,7 @@
 """Find a destination and claim its room, in the caller's transaction."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evacuator.db import nodes
 from evacuator.db.session import Transaction
@@ -32,6 +32,20 @@ class NoValidHost:
         return f"{self.without_hosts} Host by host: {why}{more}. Free or add a host, then evacuate again."
 
 
+def choose_destination(
+    engine: Engine, transaction: Transaction, instance_uuid: str, need: Need
+) -> Candidate | NoValidHost:
+    """Return the best host there is; only a claim tells whether it still has the room."""
+    reasons: list[str] = []
+    down_time = engine.rules.service_down_time
+    for page in nodes.candidates(transaction, down_time, instance_uuid, need.room, need.requested):
+        fit = rank(need, page)
+        if fit:
+            return fit[0]
+        reasons += [f"{host.host} {obstacle(need, host)}" for host in page]
+    return NoValidHost(need.requested, reasons)
+
+
 def claim_destination(
     engine: Engine, transaction: Transaction, instance_uuid: str, need: Need
 ) -> Candidate | NoValidHost:
@@ -39,12 +53,8 @@ def claim_destination(
 
     The claim itself decides whether there is room, so that any number of these may run at once.
     """
-    reasons: list[str] = []
-    down_time = engine.rules.service_down_time
-    for page in nodes.candidates(transaction, down_time, instance_uuid, need.room, need.requested):
-        for host in rank(need, page):
-            if nodes.claim(transaction, host.host, instance_uuid, need.room):
-                return host
-        refused = [(host, obstacle(need, host) or "was filled by others at the same moment") for host in page]
-        reasons += [f"{host.host} {why}" for host, why in refused]
-    return NoValidHost(need.requested, reasons)
+    while True:
+        chosen = choose_destination(engine, transaction, instance_uuid, need)
+        if isinstance(chosen, NoValidHost) or nodes.claim(transaction, chosen.host, instance_uuid, need.room):
+            return chosen
+        need = replace(need, filled=need.filled | {chosen.host})

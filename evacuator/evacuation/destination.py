@@ -36,7 +36,8 @@ class Candidate:
 class Need:
     """What a destination must offer.
 
-    ``excluded``: hosts that are out of the question, the source above all.
+    ``excluded``: hosts that are out of the question, the source above all. ``filled``: hosts whose room was claimed by
+    others between the look at them and the claim.
     ``disabled_allowed``: an operator who names a host below microversion 2.29 (or forces it) may name a disabled one,
     and one outside of ``zone``, the availability zone that the instance must not leave.
     """
@@ -44,6 +45,7 @@ class Need:
     room: Room
     service_version: int = 0
     excluded: frozenset[str] = frozenset()
+    filled: frozenset[str] = frozenset()
     requested: str | None = None
     disabled_allowed: bool = False
     zone: str | None = None
@@ -55,6 +57,7 @@ def obstacle(need: Need, host: Candidate) -> str | None:
     refusals = (
         (need.requested is not None and host.host != need.requested, "is not the requested host"),
         (host.host in need.excluded or host.holds_copy, "is the source or still holds an older copy"),
+        (host.host in need.filled, "was filled by others at the same moment"),
         (not host.up, "is down"),
         (host.disabled and not need.disabled_allowed, "is disabled"),
         (

@@ -3,13 +3,13 @@
 ACCEPT = [
     "SELECT instances",  # with it: is some compute too old?
     "UPDATE instances",
-    "UPDATE services",
     "SELECT compute_nodes",
-    "UPDATE compute_nodes",
-    "INSERT allocations",
     "INSERT migrations",
     "INSERT instance_actions",
     "INSERT instance_actions_events",
+    "UPDATE services",  # from here on who evacuates the same host at the same time waits
+    "INSERT allocations",
+    "UPDATE compute_nodes",
     "COMMIT",
 ]
 CLAIM = [
