@@ -4,7 +4,9 @@ A policy file replaces single rules; it is read again when it changes.
 """
 
 import argparse
-from collections.abc import Mapping
+import threading
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from oslo_config import cfg
@@ -253,16 +255,42 @@ def _named_on_the_command_line() -> list[str] | None:
     return named
 
 
-class Policy:
-    """Asks oslo.policy in the API's words."""
+#: So often a change of the policy file is looked for. To look takes longer than to decide.
+LOOK_SECONDS = 0.1
 
-    def __init__(self, enforcer: policy.Enforcer) -> None:
+
+class Policy:
+    """Asks oslo.policy in the API's words.
+
+    ``look_seconds``: how soon a policy file that comes, changes or goes counts.
+    """
+
+    def __init__(
+        self,
+        enforcer: policy.Enforcer,
+        look_seconds: float = LOOK_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._enforcer = enforcer
+        self._look_seconds = look_seconds
+        self._clock = clock
+        self._guard = threading.Lock()
+        self._next_look = clock()
 
     def allows(self, context: RequestContext, rule: str, target: Mapping[str, Any] | None = None) -> bool:
         """Tell whether ``rule`` allows it, on ``target``; without one: on what is the caller's own."""
+        if self._clock() >= self._next_look:
+            self._look()
         own = {"project_id": context.project_id, "user_id": context.user_id}
         return bool(self._enforcer.enforce(rule, dict(target or own), context))
+
+    def _look(self) -> None:
+        """Read the policy file if it changed; by itself the enforcer would look for it with each question."""
+        with self._guard:
+            self._enforcer.use_conf = True
+            self._enforcer.load_rules()
+            self._enforcer.use_conf = False
+            self._next_look = self._clock() + self._look_seconds
 
     def check(self, context: RequestContext, rule: str, target: Mapping[str, Any] | None = None) -> None:
         """Refuse what ``rule`` does not allow.

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import Select, bindparam, not_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from evacuator.db import services
 from evacuator.db.clock import now
@@ -25,10 +25,29 @@ def get(session: Session, uuid: str, project_id: str | None = None) -> Instance:
     return instance
 
 
+#: What of an instance decides whether and where it is evacuated, and what its destination is told of it.
+DECISIVE = (
+    Instance.uuid,
+    Instance.project_id,
+    Instance.user_id,
+    Instance.vcpus,
+    Instance.memory_mb,
+    Instance.disk_gb,
+    Instance.availability_zone,
+    Instance.host,
+    Instance.vm_state,
+    Instance.power_state,
+    Instance.evacuation_id,
+    Instance.state_before_failure,
+    Instance.launched_at,
+    Instance.deleted,
+)
+
+
 def get_and_whether_some_older(
     session: Session, uuid: str, version: int, project_id: str | None = None
 ) -> tuple[Instance, bool]:
-    """Return an instance as :func:`get` does, and whether any compute service is older than ``version``.
+    """Return what is ``DECISIVE`` of an instance, and whether any compute service is older than ``version``.
 
     :raises InstanceNotFound:
     """
@@ -40,7 +59,11 @@ def get_and_whether_some_older(
 
 @cache
 def _get_and_whether_some_older(version: int) -> "Select[Instance, bool]":
-    return select(Instance, services.some_older_than(version)).where(Instance.uuid == bindparam("its_uuid"))
+    return (
+        select(Instance, services.some_older_than(version))
+        .options(load_only(*DECISIVE, raiseload=True))
+        .where(Instance.uuid == bindparam("its_uuid"))
+    )
 
 
 def find(session: Session, uuid: str) -> Instance | None:

@@ -50,7 +50,7 @@ def guarded(outage, tmp_path, policy_file):
     conf = cfg.ConfigOpts()
     conf([], project="evacuator", default_config_files=[str(settings)], default_config_dirs=[])
     site = outage.site
-    policy = Policy(get_enforcer(conf))
+    policy = Policy(get_enforcer(conf), look_seconds=0)
     site.app = webtest.TestApp(make_app(site.engine, ApiSettings(), BuiltInImages(), policy, by_name))
     site.server = site.add_server(host="one", project_id=OWN)
     return site
@@ -128,7 +128,7 @@ def test_who_locked_a_server_as_administrator_is_not_overruled_by_its_owner(guar
 # -- a policy file
 
 
-def test_a_policy_file_counts_from_the_next_request_on(guarded, policy_file):
+def test_a_policy_file_that_comes_or_changes_counts(guarded, policy_file):
     dead = guarded.add_server(project_id=OWN)
     assert guarded.evacuate(dead, token="manager").status_int == 403
     policy_file.write_text(f'"{policies.EVACUATE}": "rule:project_manager_or_admin"\n')

@@ -13,6 +13,7 @@ INSIDE = {
     errors.NotConfigured,
     errors.StateDirectoryInUse,
     errors.HypervisorUnknown,
+    errors.RoomTaken,
 }
 ANSWERED_AS_A_PAGE = {api_errors.NotRouted}
 

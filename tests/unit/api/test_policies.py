@@ -16,12 +16,12 @@ READER = RequestContext(user_id="user", project_id="project", roles=["reader"])
 ADMIN = RequestContext(user_id="admin", project_id="admin", roles=["admin"])
 
 
-def make(directory):
+def make(directory, **looking):
     settings = directory / "evacuator.conf"
     settings.write_text(f"[oslo_policy]\npolicy_file = {directory / 'policy.yaml'}\n")
     conf = cfg.ConfigOpts()
     conf([], project="evacuator", default_config_files=[str(settings)], default_config_dirs=[])
-    return Policy(get_enforcer(conf))
+    return Policy(get_enforcer(conf), **looking)
 
 
 def test_evacuating_is_for_administrators(tmp_path):
@@ -40,9 +40,12 @@ def test_members_act_on_what_is_their_projects(tmp_path):
 
 
 def test_a_policy_file_is_read_again_when_it_changes(tmp_path):
-    policy = make(tmp_path)
+    now = [100.0]
+    policy = make(tmp_path, look_seconds=0.1, clock=lambda: now[0])
     assert not policy.allows(MEMBER, policies.EVACUATE)
     (tmp_path / "policy.yaml").write_text(f'"{policies.EVACUATE}": "role:member"\n')
+    assert not policy.allows(MEMBER, policies.EVACUATE)
+    now[0] += 0.1
     assert policy.allows(MEMBER, policies.EVACUATE)
 
 
