@@ -123,10 +123,11 @@ def test_a_site_that_does_not_start_shows_why(temporary, capsys):
 
 @pytest.fixture
 def kept(temporary):
-    """A demo that was told to stay, and its address."""
+    """A demo that was told to stay, started as a shell script starts what is to run in the background, and its address."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    in_background = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *evacuator("demo", "--keep")]
     process = subprocess.Popen(
-        evacuator("demo", "--keep"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+        in_background, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
     lines = []
     for line in process.stdout:

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=PLAIN_WIDTH)
-    with _sigterm_as_exit():
+    with _unwound_by_signals():
         return run_story(console, keep=args.keep, config_files=args.config_file or ())
 
 
@@ -80,14 +80,19 @@ def _wait_for_ctrl_c(site: Site, console: Console) -> None:
 
 
 @contextmanager
-def _sigterm_as_exit() -> Iterator[None]:
-    """Let a SIGTERM unwind the stack, so that what was started is stopped."""
+def _unwound_by_signals() -> Iterator[None]:
+    """Let SIGTERM and SIGINT unwind the stack, so that what was started is stopped.
+
+    SIGINT too, since a shell script has what it starts in the background ignore it.
+    """
 
     def leave(signum: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + signum)
 
-    before = signal.signal(signal.SIGTERM, leave)
+    handlers = {signal.SIGTERM: leave, signal.SIGINT: signal.default_int_handler}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
