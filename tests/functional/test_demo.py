@@ -123,7 +123,7 @@ def test_a_site_that_does_not_start_shows_why(temporary, capsys):
 
 @pytest.fixture
 def kept(temporary):
-    """A demo that was told to stay, started as a shell script starts what is to run in the background, and its address."""
+    """A demo that was told to stay, started as a shell script starts what runs in the background, and its address."""
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     in_background = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *evacuator("demo", "--keep")]
     process = subprocess.Popen(
