@@ -34,12 +34,9 @@ ACCEPT = _statements("""
     SELECT instances.*, EXISTS (SELECT 1 FROM services WHERE version < 2) FROM instances WHERE uuid = :uuid;
     UPDATE instances SET evacuation_id = :evacuation, task_state = 'rebuilding', updated_at = UTC_TIMESTAMP(6)
         WHERE uuid = :uuid AND host = 'a' AND evacuation_id IS NULL AND vm_state = 'active';
-    UPDATE services SET epoch = epoch + 1 WHERE host = 'a' AND forced_down;
     SELECT compute_nodes.host, version, free_memory_mb, claims FROM compute_nodes
         JOIN services ON services.host = compute_nodes.host
         ORDER BY free_memory_mb DESC, compute_nodes.id DESC LIMIT 10;
-    UPDATE compute_nodes SET memory_mb_used = memory_mb_used + 512, claims = claims + 1 WHERE host = :host;
-    INSERT INTO allocations (instance_uuid, host, vcpus, memory_mb, disk_gb) VALUES (:uuid, :host, 1, 512, 1);
     INSERT INTO migrations (uuid, instance_uuid, migration_type, status, attempt, source_compute, dest_compute,
             final_state, vm_state_before, min_service_version, host_named, assignments, assigned_at,
             request_id, user_id, project_id, created_at)
@@ -49,7 +46,10 @@ ACCEPT = _statements("""
     INSERT INTO instance_actions (instance_uuid, action, request_id, user_id, project_id, start_time)
         VALUES (:uuid, 'evacuate', :evacuation, 'admin', 'admin', UTC_TIMESTAMP(6));
     INSERT INTO instance_actions_events (action_id, event, start_time, finish_time, result)
-        VALUES (LAST_INSERT_ID(), 'rebuild_server', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), 'Success')
+        VALUES (LAST_INSERT_ID(), 'rebuild_server', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), 'Success');
+    UPDATE services SET epoch = epoch + 1 WHERE host = 'a' AND forced_down;
+    INSERT INTO allocations (instance_uuid, host, vcpus, memory_mb, disk_gb) VALUES (:uuid, :host, 1, 512, 1);
+    UPDATE compute_nodes SET memory_mb_used = memory_mb_used + 512, claims = claims + 1 WHERE host = :host
 """)
 CLAIM = _statements("""
     SELECT migrations.*, instances.* FROM migrations JOIN instances ON instances.uuid = instance_uuid
