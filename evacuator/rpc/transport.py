@@ -8,6 +8,8 @@ import oslo_messaging
 from oslo_config import cfg
 from oslo_messaging import opts
 
+from evacuator.errors import NotConfigured
+
 TOPIC = "compute"
 
 #: What a message travels on; untyped, as its library is.
@@ -29,10 +31,15 @@ def open_transport(conf: cfg.ConfigOpts) -> Transport:
     """Open the transport that ``transport_url`` names.
 
     ``conf`` must be the global ``cfg.CONF``: oslo.messaging registers some of its options nowhere else.
+
+    :raises NotConfigured: it names none.
     """
     # Who receives a message only hands it on. The library's default is 64 threads, all of which come to be.
     _set_default(conf, "executor_thread_pool_size", 2)
-    return oslo_messaging.get_rpc_transport(conf, allowed_remote_exmods=[])
+    try:
+        return oslo_messaging.get_rpc_transport(conf, allowed_remote_exmods=[])
+    except oslo_messaging.MessagingException as error:
+        raise NotConfigured(reason=f"transport_url cannot be used: {error}.") from error
 
 
 def close_transport(transport: Transport, timeout: float = 3.0) -> None:
