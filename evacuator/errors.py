@@ -294,9 +294,19 @@ class DatabaseUnavailable(EvacuatorError):
     """The database did not answer, however often it was asked; what was to be written may have been."""
 
     message = (
-        "The database does not answer. Whether the request was carried out is not known: look, then retry. Operators: "
-        "the log says what the connection was lost by."
+        "The database does not answer ({reason}). Whether what was asked for was carried out is not known: look, then "
+        "retry."
     )
+    message_without_hosts = (
+        "The database does not answer. Whether the request was carried out is not known: look, then retry."
+    )
+
+
+class DatabaseRefuses(DatabaseUnavailable):
+    """The database answers that it will not: it is full or locked, lets nobody in, or is not what it should be."""
+
+    message = "The database refuses ({reason}). Nothing was written; set it right, then retry."
+    message_without_hosts = "The database refuses to work. Nothing was written: retry later."
 
 
 class NotConfigured(EvacuatorError):

@@ -20,8 +20,8 @@ SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 TRANSITIONS = Counter(
     "evacuator_transitions",
-    "Steps of evacuations, by what happened (claim, reclaim, reassign, finish, clean, fail, no-host). Those that "
-    "reclaim or reassign are retries.",
+    "Steps of evacuations, by what happened (accept, claim, reclaim, reassign, finish, clean, fail, no-host). Reclaim "
+    "and reassign are retries.",
     ["step"],
     registry=REGISTRY,
 )

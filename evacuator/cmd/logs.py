@@ -11,9 +11,12 @@ def register(conf: cfg.ConfigOpts) -> None:
     log.register_options(conf)
     conf.set_default("use_stderr", default=True)
     log.set_defaults(default_log_levels=[*log.get_default_log_levels(), "alembic=WARN"])
+    # A command that does not log says in a sentence what went wrong, and not also in a traceback.
+    logging.getLogger("oslo_db").setLevel(logging.CRITICAL)
 
 
 def start(conf: cfg.ConfigOpts) -> None:
     """Log as configured; to standard error unless told otherwise."""
+    logging.getLogger("oslo_db").setLevel(logging.NOTSET)
     log.setup(conf, "evacuator")
     logging.captureWarnings(capture=True)

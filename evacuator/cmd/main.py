@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -41,11 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         configure(cfg.CONF, getattr(args, "config_file", None))
         status: int = args.run(args)
-    except EvacuatorError as error:
+        sys.stdout.flush()
+    except (EvacuatorError, cfg.Error) as error:
         print(f"evacuator: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        # Whoever read what we print has seen enough; neither must the end of the process complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     return status
 
 

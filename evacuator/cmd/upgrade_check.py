@@ -10,6 +10,7 @@ from oslo_upgradecheck.upgradecheck import Code, Result, UpgradeCommands
 
 from evacuator.cmd import verify
 from evacuator.cmd.options import add_config_file
+from evacuator.conf.rpc import is_version
 from evacuator.db import census, schema
 from evacuator.db.session import Database
 from evacuator.errors import EvacuatorError
@@ -93,7 +94,7 @@ def rpc_pin(pin: str | None) -> Result:
     if not pin:
         return Result(Code.SUCCESS, "is not set")
     needed = ".".join(map(str, TARGET_STATE_RPC))
-    if not all(part.isdecimal() for part in pin.split(".")):
+    if not is_version(pin):
         return Result(Code.FAILURE, f"compute = {pin} is no version: write it like {needed}, or remove it")
     if tuple(map(int, pin.split("."))) >= TARGET_STATE_RPC:
         return Result(Code.SUCCESS, f"is {pin}, which carries a target state")

@@ -15,6 +15,7 @@ from evacuator.compute.host import Host
 from evacuator.compute.manager import ComputeManager
 from evacuator.compute.service import ComputeService, Intervals
 from evacuator.compute.workers import Workers
+from evacuator.conf.rpc import is_version
 from evacuator.db.session import PATIENCE_SECONDS, Database, open_database
 from evacuator.engine.engine import Engine, Notifier, Rules, Silence
 from evacuator.errors import NotConfigured
@@ -51,12 +52,24 @@ def database_of(conf: cfg.ConfigOpts, default: str | None = None, patience: int 
 
 
 def rules_of(conf: cfg.ConfigOpts) -> Rules:
-    """Read the rules of this site."""
+    """Read the rules of this site.
+
+    :raises NotConfigured: they contradict each other, or one is none.
+    """
+    pin, report, down_time = conf.upgrade_levels.compute, conf.report_interval, conf.service_down_time
+    if pin and not is_version(pin):
+        raise NotConfigured(reason=f"[upgrade_levels] compute = {pin} is no version: write it like 1.1, or remove it.")
+    if report >= down_time / 2:
+        # Whoever is heard no more often than that has a gap between any two heartbeats: see db/services.py.
+        raise NotConfigured(
+            reason=f"report_interval = {report:g} is too long for service_down_time = {down_time:g}: every host would "
+            "seem to be silent between two heartbeats. Make the one several times the other."
+        )
     return Rules(
         service_down_time=conf.service_down_time,
         claim_timeout=conf.compute.claim_timeout,
         max_assignments=conf.compute.max_assignments,
-        rpc_pin=conf.upgrade_levels.compute,
+        rpc_pin=pin,
     )
 
 

@@ -5,16 +5,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from oslo_db.exception import DBError
-from sqlalchemy import event, make_url, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from evacuator.db import schema, services
 from evacuator.db.clock import now
 from evacuator.db.models import COMPUTE_BINARY, Allocation, ComputeNode, Instance, InstanceAction, Migration
+from evacuator.db.refusals import answering
 from evacuator.db.session import Clock, Database, open_database, utcnow
-from evacuator.errors import NotConfigured
+from evacuator.errors import DatabaseUnavailable, NotConfigured
 from evacuator.evacuation.destination import Room
 from evacuator.evacuation.invariants.facts import (
     Census,
@@ -34,24 +33,21 @@ def open_to_look(url: str, clock: Clock = utcnow) -> Database:
 
     :raises NotConfigured: there is none, or it does not answer.
     """
-    try:
-        place = make_url(url)
-        is_sqlite = place.get_backend_name() == "sqlite"
-        if is_sqlite and place.database and not Path(place.database).is_file():
+    database = open_database(url, clock, pool_size=2)
+    place = database.engine.url
+    if database.engine.dialect.name == "sqlite":
+        if place.database and not Path(place.database).is_file():
             raise NotConfigured(
                 reason=f"There is no database {place.database}. `evacuator all-in-one --state-dir D --hosts a,b,c` "
                 "makes one in D; another one is named by [database] connection."
             )
-        database = open_database(url, clock, pool_size=2)
-    except (SQLAlchemyError, ImportError) as error:
-        raise NotConfigured(reason=f"[database] connection cannot be used: {error}") from error
-    if is_sqlite:
         event.listen(database.engine, "connect", _forbid_writing)
     try:
-        database.engine.connect().close()
-    except (SQLAlchemyError, DBError) as error:
+        with answering():
+            database.engine.connect().close()
+    except DatabaseUnavailable as error:
         database.close()
-        raise NotConfigured(reason=f"The database {place} does not answer: {error}") from error
+        raise NotConfigured(reason=f"The database {place} does not answer: {error.facts['reason']}.") from error
     return database
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from evacuator.db import schema
@@ -25,7 +24,7 @@ def look(database: Database) -> Health:
     try:
         return Health(revision=schema.current(database))
     except Exception as error:  # noqa: BLE001 - whatever a driver raises, the question is whether it answers
-        return Health(error=type(error).__name__ if isinstance(error, SQLAlchemyError) else repr(error))
+        return Health(error=type(error).__name__)
 
 
 def unfinished(session: Session) -> dict[str, int]:

@@ -166,6 +166,7 @@ def holders(session: Session, instance_uuid: str) -> list[str]:
     return list(session.scalars(select(Allocation.host).where(Allocation.instance_uuid == instance_uuid)))
 
 
-def delete(session: Session, host: str) -> None:
-    """Forget the node of ``host``."""
-    remove(session, ComputeNode, {"host": host})
+def delete(session: Session, host: str) -> bool:
+    """Forget the node of ``host``; False, and nothing changes, while anything is claimed of it."""
+    # The condition is on the row that every claim writes to, so that none can be made meanwhile.
+    return remove(session, ComputeNode, {"host": host, "claims": 0}) == 1 or of_host(session, host) is None

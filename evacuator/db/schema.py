@@ -4,12 +4,15 @@ Alembic is imported only where the schema is changed: to know a version takes ne
 second.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import inspect, text
 
 import evacuator
+from evacuator.db.refusals import answering
 from evacuator.db.session import Database
 from evacuator.errors import NotConfigured
 
@@ -34,31 +37,46 @@ def _config() -> Any:
     return config
 
 
-def upgrade(database: Database, revision: str = "head") -> None:
-    """Bring the schema to ``revision``; one that is there already is left alone."""
-    from alembic import command  # noqa: PLC0415 - see above
+@contextmanager
+def _changing(database: Database) -> Iterator[Any]:
+    from alembic.util import CommandError  # noqa: PLC0415 - see above
 
     config = _config()
-    with database.engine.connect() as connection:
-        config.attributes["connection"] = connection
+    try:
+        with answering(), database.engine.connect() as connection:
+            config.attributes["connection"] = connection
+            yield config
+            connection.commit()
+    except CommandError as error:
+        raise NotConfigured(reason=f"The schema is left as it is: {error}. The newest is {head()}.") from error
+
+
+def upgrade(database: Database, revision: str = "head") -> None:
+    """Bring the schema to ``revision``; one that is there already is left alone.
+
+    :raises NotConfigured: there is no such revision, or the database has one that this release does not know.
+    :raises DatabaseUnavailable:
+    """
+    from alembic import command  # noqa: PLC0415 - see above
+
+    with _changing(database) as config:
         command.upgrade(config, revision)
-        connection.commit()
 
 
 def downgrade(database: Database, revision: str) -> None:
-    """Bring the schema back to ``revision``."""
+    """Bring the schema back to ``revision``; refused as :func:`upgrade` is."""
     from alembic import command  # noqa: PLC0415 - see above
 
-    config = _config()
-    with database.engine.connect() as connection:
-        config.attributes["connection"] = connection
+    with _changing(database) as config:
         command.downgrade(config, revision)
-        connection.commit()
 
 
 def current(database: Database) -> str | None:
-    """Return the revision that the database has; None for an empty one."""
-    with database.engine.connect() as connection:
+    """Return the revision that the database has; None for an empty one.
+
+    :raises DatabaseUnavailable:
+    """
+    with answering(), database.engine.connect() as connection:
         if not inspect(connection).has_table("alembic_version"):
             return None
         found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))

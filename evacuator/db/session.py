@@ -1,8 +1,8 @@
 """Engines and transactions."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -10,12 +10,14 @@ from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_errors
 from oslo_db.sqlalchemy import exc_filters
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from evacuator import metrics
 from evacuator.db import patterns
 from evacuator.db.clock import SQLITE_FUNCTION
-from evacuator.errors import DatabaseUnavailable
+from evacuator.db.refusals import answering, is_transient, leave_who_takes_no_writes
+from evacuator.errors import NotConfigured
 
 Clock = Callable[[], datetime]
 T = TypeVar("T")
@@ -76,7 +78,7 @@ class Database:
             retry_on_disconnect=True,
             retry_on_deadlock=True,
             jitter=True,
-            exception_checker=_is_transient,
+            exception_checker=is_transient,
         )(_call)
 
     def read(self, work: Callable[[Session], T]) -> T:
@@ -84,14 +86,14 @@ class Database:
 
         On SQLite it sees one snapshot; on a server each statement sees what is committed when it begins.
 
-        :raises DatabaseUnavailable: the connection was lost each time.
+        :raises DatabaseUnavailable: the connection was lost each time, or the database refuses.
         """
 
         def once() -> T:
             with Session(self._reader, autoflush=False, expire_on_commit=False) as session:
                 return work(session)
 
-        with _answering():
+        with answering():
             result: T = self._again_if_lost(once)
         return result
 
@@ -102,7 +104,7 @@ class Database:
         time and its conditional writes find out.
 
         :raises Overtaken: a conditional write of ``work`` found its row changed; nothing is written.
-        :raises DatabaseUnavailable: the connection was lost each time.
+        :raises DatabaseUnavailable: the connection was lost each time, or the database refuses.
         """
 
         def once() -> tuple[Transaction, T]:
@@ -111,7 +113,7 @@ class Database:
                 transaction.commit()
                 return transaction, result
 
-        with _answering():
+        with answering():
             transaction, result = self._again_if_lost(once)
         transaction.take_effect()
         return result  # type: ignore[no-any-return]
@@ -130,18 +132,6 @@ def _call(work: Callable[[], T]) -> T:
         raise
 
 
-@contextmanager
-def _answering() -> Iterator[None]:
-    try:
-        yield
-    except db_errors.DBConnectionError as error:
-        raise DatabaseUnavailable from error
-
-
-def _is_transient(error: Exception) -> bool:
-    return isinstance(error, db_errors.DBError) and "database is locked" in str(error)
-
-
 def open_database(
     url: str,
     clock: Clock = utcnow,
@@ -154,7 +144,20 @@ def open_database(
 
     ``patience``: how long a server may be silent until its connection counts as lost; None for what may take long, such
     as a change of the schema.
+
+    :raises NotConfigured: the URL is none, or its driver is not installed.
     """
+    try:
+        return _open(url, clock, pool_size, max_retries, patience)
+    except (SQLAlchemyError, ImportError) as error:
+        raise NotConfigured(
+            reason=f"[database] connection cannot be used: {error}. It is like mysql+pymysql://USER:PASSWORD@HOST/NAME "
+            "with evacuator[mysql] installed, or postgresql+psycopg://USER:PASSWORD@HOST/NAME with "
+            "evacuator[postgresql]."
+        ) from error
+
+
+def _open(url: str, clock: Clock, pool_size: int, max_retries: int, patience: int | None) -> Database:
     dialect = make_url(url).get_backend_name()
     options: dict[str, Any] = {
         "pool_size": pool_size,
@@ -196,6 +199,7 @@ def open_database(
 
 def _engine(url: str, options: Mapping[str, Any]) -> Engine:
     engine = create_engine(url, **options)
+    event.listen(engine, "handle_error", leave_who_takes_no_writes)
     exc_filters.register_engine(engine)
     return engine
 

@@ -13,7 +13,7 @@ from evacuator.db.session import Transaction
 from evacuator.engine.announce import announce
 from evacuator.engine.choose import NoValidHost, choose_destination
 from evacuator.engine.engine import Engine
-from evacuator.engine.record import CHOICE_EVENT, close
+from evacuator.engine.record import CHOICE_EVENT, begin, close
 from evacuator.errors import (
     ComputeHostNotFound,
     ComputesTooOld,
@@ -240,7 +240,7 @@ def _record(
         user_id=context.user_id,
         project_id=context.project_id,
     )
-    migrations.insert(transaction, record)
+    begin(transaction, record)
     return record
 
 

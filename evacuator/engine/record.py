@@ -9,7 +9,7 @@ from evacuator.db.clock import now
 from evacuator.db.models import Instance, Migration
 from evacuator.db.session import Transaction
 from evacuator.evacuation.states import PowerState, VmState
-from evacuator.evacuation.transitions import Status, Step, advance
+from evacuator.evacuation.transitions import Step, advance
 
 LOG = logging.getLogger(__name__)
 
@@ -18,6 +18,12 @@ REBUILD_EVENT = "compute_rebuild_instance"
 
 #: The steps with which an evacuation ends.
 ENDS = frozenset({Step.FINISH, Step.NO_HOST, Step.FAIL})
+
+
+def begin(transaction: Transaction, record: Migration) -> None:
+    """Insert a new record, which from here on has its number. The log line is written once it is committed."""
+    migrations.insert(transaction, record)
+    _tell(transaction, record, None, "accept", f"{record.user_id} asked for it, to end {record.final_state}")
 
 
 def move(transaction: Transaction, record: Migration, step: Step, why: str, **values: Any) -> None:
@@ -31,20 +37,7 @@ def move(transaction: Transaction, record: Migration, step: Step, why: str, **va
     before = record.status
     status, attempt = advance(record.status, record.attempt, step)
     migrations.change(transaction, record, {"status": status, "attempt": attempt, **values})
-    line = (
-        f"migration {record.id} of instance {record.instance_uuid}: {before} -> {status}, attempt {attempt}, "
-        f"from {record.source_compute} to {record.dest_compute or 'nowhere'} [{record.request_id}]: {why}"
-    )
-    transition = {
-        "migration": record.id,
-        "instance": record.instance_uuid,
-        "request_id": record.request_id,
-        "from_status": before,
-        "to_status": str(status),
-        "attempt": attempt,
-        "why": why,
-    }
-    transaction.on_commit(lambda: _tell(step, status, line, transition))
+    _tell(transaction, record, before, step, why)
 
 
 def fault(message: str, without_hosts: str | None = None) -> dict[str, Any]:
@@ -105,9 +98,31 @@ def give_back_unowned(transaction: Transaction, instance_uuid: str, record: Migr
             nodes.release(transaction, host, instance_uuid)
 
 
-def _tell(step: Step, status: Status, line: str, transition: dict[str, Any]) -> None:
-    metrics.TRANSITIONS.labels(step).inc()
-    if step in ENDS:
-        metrics.EVACUATIONS.labels(status).inc()
-    # With [DEFAULT] use_json the parts of the line have names.
-    LOG.info("%s", line, extra={"transition": transition, "extra_keys": ["transition"]})
+def _tell(transaction: Transaction, record: Migration, before: str | None, step: str, why: str) -> None:
+    """Count a transition and write its line once it is committed; ``record`` shows what it led to."""
+    status, attempt = str(record.status), record.attempt
+    source, destination = record.source_compute, record.dest_compute
+    line = (
+        f"migration {record.id} of instance {record.instance_uuid}: {before or 'nothing'} -> {status}, "
+        f"attempt {attempt}, from {source} to {destination or 'nowhere'} [{record.request_id}]: {why}"
+    )
+    transition = {
+        "migration": record.id,
+        "instance": record.instance_uuid,
+        "request_id": record.request_id,
+        "from_status": before,
+        "to_status": status,
+        "attempt": attempt,
+        "source": source,
+        "destination": destination,
+        "why": why,
+    }
+
+    def tell() -> None:
+        metrics.TRANSITIONS.labels(step).inc()
+        if step in ENDS:
+            metrics.EVACUATIONS.labels(status).inc()
+        # With [DEFAULT] use_json the parts of the line have names.
+        LOG.info("%s", line, extra={"transition": transition, "extra_keys": ["transition"]})
+
+    transaction.on_commit(tell)

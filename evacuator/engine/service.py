@@ -46,7 +46,7 @@ def delete_service(engine: Engine, service_id: int) -> None:
     """Forget a service and its node: its host is gone for good, so what it still owed to clean is settled too.
 
     :raises ServiceNotFound:
-    :raises ServiceInUse: it hosts instances, or unfinished evacuations name it.
+    :raises ServiceInUse: it hosts instances, or unfinished evacuations name it, perhaps since a moment ago.
     """
 
     def work(transaction: Transaction) -> None:
@@ -58,7 +58,8 @@ def delete_service(engine: Engine, service_id: int) -> None:
             move(transaction, record, Step.CLEAN, f"the compute service of {service.host} was deleted")
             nodes.release(transaction, service.host, record.instance_uuid)
         services.delete(transaction, service)
-        nodes.delete(transaction, service.host)
+        if not nodes.delete(transaction, service.host):
+            raise ServiceInUse(host=service.host, what="has claims of instances; evacuate or delete them first")
         aggregates.forget_host(transaction, service.host)
 
     engine.database.write(work)

@@ -50,7 +50,7 @@ def test_not_ready_with_another_schema(site):
 def test_not_ready_without_a_database(site):
     site.database.engine = create_engine("sqlite:////nowhere/at/all")
     answer = site.ask("GET", "/healthcheck?detailed", status=503)
-    assert answer.json["checks"] == {"database": {"ok": False, "says": "OperationalError"}}
+    assert answer.json["checks"] == {"database": {"ok": False, "says": "DatabaseRefuses"}}
 
 
 def test_metrics_show_what_was_accepted_and_how_every_host_is(outage):

@@ -79,3 +79,8 @@ def test_a_lost_acknowledgement_makes_no_second_record_of_an_evacuation_that_end
         expect migration 1 error
         """
     )
+
+
+def test_what_happens_at_one_moment_is_judged_in_the_order_that_explains_it(tell):
+    """The copy that was not fenced began at the same moment as the good one, on a host whose name comes later."""
+    tell("create web on b\nforce-down b\nevacuate web 2.94 to a\nexpect web ACTIVE on a\nsettle")

@@ -155,6 +155,9 @@ def _overlap(census: Census, evidence: Evidence, instance: str, earlier: Run, la
     until = "until now" if both == float("inf") else f"until {both:.6f}"
     sentence = f"It ran on hosts {earlier.host} and {later.host} at once, from {later.begin:.6f} {until}"
     unfenced = _unfenced_host(census, instance, earlier, later)
+    if unfenced is None and earlier.begin == later.begin:
+        # Nothing says which of them was first.
+        unfenced = _unfenced_host(census, instance, later, earlier)
     if unfenced is None:
         code, why = Code.TWO_COPIES_RAN, "; neither had been declared dead when it was started there."
     else:

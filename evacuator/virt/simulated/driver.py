@@ -23,7 +23,7 @@ class SimulatedDriver:
 
     ``clock`` gives the journal's time, ``sleep`` spends the delays; both are a simulator's own where it has one.
 
-    :raises NotConfigured: ``host`` cannot be the name of a folder.
+    :raises NotConfigured: ``host`` cannot be the name of a folder, or it cannot be made.
     """
 
     def __init__(
@@ -46,8 +46,11 @@ class SimulatedDriver:
         self._disks = root.parent / "disks" if settings.shared_storage else self._machine.folder / "disks"
         self._faults = [fault for fault in settings.faults if fault.host in (None, host)]
         self._faults_left = [fault.count for fault in self._faults]
-        self._machine.guests.mkdir(parents=True, exist_ok=True)
-        self._disks.mkdir(parents=True, exist_ok=True)
+        try:
+            self._machine.guests.mkdir(parents=True, exist_ok=True)
+            self._disks.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise errors.NotConfigured(reason=f"Host {host} cannot be simulated under {root}: {error}.") from error
 
     def facts(self) -> HypervisorFacts:
         """Return what the settings say that the host is."""

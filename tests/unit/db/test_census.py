@@ -4,12 +4,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import insert, update
-from sqlalchemy.exc import OperationalError
 
 from evacuator.db import census, flavors, nodes, schema, services
 from evacuator.db.models import Allocation, ComputeNode, Instance, InstanceAction, Migration, Service
 from evacuator.db.session import open_database
-from evacuator.errors import NotConfigured
+from evacuator.errors import DatabaseRefuses, NotConfigured
 from evacuator.evacuation.destination import Room
 from evacuator.evacuation.invariants import findings
 from evacuator.evacuation.invariants.facts import ClaimFacts, InstanceFacts, NodeFacts, RecordFacts, ServiceFacts, Site
@@ -163,9 +162,9 @@ def test_the_statement_that_is_printed_ends_a_record_without_a_lock(database, lo
 
 
 def test_nothing_can_be_written_through_it(looking):
-    with pytest.raises(OperationalError, match="readonly"):
+    with pytest.raises(DatabaseRefuses, match="readonly"):
         looking.write(flavors.add_standard)
-    with pytest.raises(OperationalError, match="readonly"):
+    with pytest.raises(DatabaseRefuses, match="readonly"):
         looking.read(lambda session: session.execute(insert(Service).values(uuid="x", host="x")))
 
 

@@ -1,4 +1,4 @@
-"""Two managers that find the same orphan at the same moment, on servers where one really waits for the other."""
+"""Two who do something about the same thing at the same moment, on servers where one really waits for the other."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,10 +9,13 @@ from sqlalchemy import insert, select
 
 from evacuator.context import RequestContext
 from evacuator.db import nodes, schema, services
-from evacuator.db.models import Allocation, Instance, Migration
+from evacuator.db.clock import now
+from evacuator.db.models import Allocation, ComputeNode, Instance, Migration, Service
 from evacuator.db.session import open_database
-from evacuator.engine import takeover
+from evacuator.engine import service, takeover
+from evacuator.engine.accept import EvacuationOrder, accept_evacuation
 from evacuator.engine.engine import Engine, Rules
+from evacuator.errors import ServiceInUse
 from evacuator.evacuation.destination import Room
 from tests.services.servers import fresh_database
 from tests.services.test_schema import _instance, _migration
@@ -34,21 +37,27 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         database.close()
 
 
-def an_orphan(engine: Engine) -> int:
-    """Make an evacuation from b to a, which is forced down; c is the only host that can have it."""
-    uuid = str(uuid4())
+def hosts_up(session: Any, hosts: str = "abc") -> None:
+    """Register hosts that are up and empty."""
     facts = {
         "hypervisor_hostname": "x", "hypervisor_type": "simulated", "storage_id": "shared",
         "vcpus": 8, "memory_mb": 8192, "local_gb": 100,
     }  # fmt: skip
 
+    for host in hosts:
+        services.register(session, host, str(uuid4()), host, 2)
+        nodes.register(session, host, str(uuid4()), facts)
+        epoch = services.epoch_of(session, host, host)
+        assert epoch is not None
+        services.beat(session, host, host, epoch, 60)
+
+
+def an_orphan(engine: Engine) -> int:
+    """Make an evacuation from b to a, which is forced down; c is the only host that can have it."""
+    uuid = str(uuid4())
+
     def work(session: Any) -> int:
-        for host in "abc":
-            services.register(session, host, str(uuid4()), host, 2)
-            nodes.register(session, host, str(uuid4()), facts)
-            epoch = services.epoch_of(session, host, host)
-            assert epoch is not None
-            services.beat(session, host, host, epoch, 60)
+        hosts_up(session)
         for host in "ab":
             services.edit(session, services.by_host(session, host), {"forced_down": True})
         record = {**_migration(uuid), "status": "accepted"}
@@ -63,7 +72,7 @@ def an_orphan(engine: Engine) -> int:
     return engine.database.write(work)
 
 
-def test_the_slower_one_finds_it_settled(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_finds_an_orphan_second_finds_it_settled(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     migration_id = an_orphan(engine)
     context = RequestContext.of_service("nova-compute")
     change, settled = takeover.instances.change, []
@@ -80,3 +89,33 @@ def test_the_slower_one_finds_it_settled(engine: Engine, monkeypatch: pytest.Mon
         record = connection.execute(select(Migration.status, Migration.dest_compute, Migration.attempt)).one()
         assert tuple(record) == ("accepted", "c", 4)
         assert sorted(connection.scalars(select(Allocation.host))) == ["b", "c"]
+
+
+def test_a_service_is_not_deleted_while_an_evacuation_to_its_host_is_accepted(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuid = str(uuid4())
+
+    def work(session: Any) -> int:
+        hosts_up(session, "ab")
+        services.edit(session, services.by_host(session, "a"), {"forced_down": True})
+        session.execute(insert(Instance).values({**_instance(uuid), "launched_at": now()}))
+        nodes.claim(session, "a", uuid, Room(1, 512, 1))
+        return int(services.by_host(session, "b").id)
+
+    b = engine.database.write(work)
+    holds, accepted = service.services.what_holds, []
+
+    def before_the_other(*args: Any) -> str | None:
+        found = holds(*args)
+        context = RequestContext.of_service("nova-api")
+        accepted.append(accept_evacuation(engine, context, EvacuationOrder(uuid, requested_host="b")))
+        return found
+
+    monkeypatch.setattr(service.services, "what_holds", before_the_other)
+    with pytest.raises(ServiceInUse):
+        service.delete_service(engine, b)
+    assert [record.status for record in accepted] == ["accepted"]
+    with engine.database.engine.connect() as connection:
+        assert sorted(connection.scalars(select(Service.host))) == ["a", "b"]
+        assert sorted(connection.scalars(select(ComputeNode.host))) == ["a", "b"]

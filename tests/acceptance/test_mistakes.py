@@ -1,0 +1,83 @@
+"""What people get wrong, and what they are told: a sentence with a way out, an exit status, and never a traceback."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import MakeSite
+from tests.acceptance.site import EVACUATOR, Site
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+ALL_IN_ONE = "all-in-one --state-dir {here}/site --hosts a --port 0"
+DATABASE = "[database]\nconnection = {url}\n"
+SQLITE = DATABASE.format(url="sqlite:///{here}/a.sqlite")
+NOBODY_THERE = DATABASE.format(url="mysql+pymysql://u:p@127.0.0.1:1/evacuator")
+
+#: What is run, with which configuration, and a part of what it has to say on standard error.
+MISTAKES = {
+    "no database server": ("db upgrade", NOBODY_THERE, "The database does not answer ((2003,"),
+    "no database server to ask": ("db version", NOBODY_THERE, "The database does not answer ((2003,"),
+    "no such folder": ("db upgrade", DATABASE.format(url="sqlite:////no/where.sqlite"), "unable to open database file"),
+    "not a database": ("db upgrade", DATABASE.format(url="sqlite:///{here}/settings.conf"), "file is not a database"),
+    "no URL": ("db upgrade", DATABASE.format(url="nonsense"), "[database] connection cannot be used"),
+    "a database that nobody has": ("api --port 0", DATABASE.format(url="oracle://x"), "evacuator[mysql]"),
+    "a database that nobody has to copy": ("db copy oracle://x", SQLITE, "[database] connection cannot be used"),
+    "no such schema": ("db upgrade 4711", SQLITE, "The schema is left as it is: Can't locate revision"),
+    "no such broker": ("api --port 0", SQLITE + "[DEFAULT]\ntransport_url = foo://x\n", "transport_url cannot be used"),
+    "no number": (ALL_IN_ONE, "[DEFAULT]\nreport_interval = often\n", "could not convert string to float: 'often'"),
+    "heartbeats too far apart": (ALL_IN_ONE, "[DEFAULT]\nreport_interval = 30\n", "too long for service_down_time"),
+    "no pin": ("api --port 0", SQLITE + "[upgrade_levels]\ncompute = auto\n", "compute = auto is no version"),
+    "no port": ("api --port 65536", SQLITE, "65536 is no port"),
+    "no host": ("all-in-one --state-dir {here}/site --hosts ../a", "", "cannot be called '../a'"),
+    "a file in the way": ("all-in-one --state-dir {here}/settings.conf --hosts a", "", "cannot be used: [Errno 17]"),
+}  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    def command(line: str, settings: str, **options: object) -> subprocess.CompletedProcess[str]:
+        config = tmp_path / "settings.conf"
+        config.write_text(settings.replace("{here}", str(tmp_path)))
+        arguments = [*EVACUATOR, *line.replace("{here}", str(tmp_path)).split(), "--config-file", str(config)]
+        return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60, **options)  # type: ignore[call-overload, no-any-return]
+
+    return command
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_told_in_a_sentence(run: Run, mistake: str) -> None:
+    line, settings, sentence = MISTAKES[mistake]
+    told = run(line, settings)
+    assert told.returncode in {1, 2}
+    assert sentence in told.stderr
+    assert "Traceback" not in told.stderr
+    assert told.stdout == ""
+
+
+def test_a_state_directory_that_others_own_is_told_in_a_sentence(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "hypervisors").touch()
+    told = run(ALL_IN_ONE, "")
+    assert (told.returncode, told.stdout) == (1, "")
+    assert "Host a cannot be simulated under" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_a_port_that_is_taken_is_told_in_a_sentence(run: Run, site: Site) -> None:
+    for command in (ALL_IN_ONE, "api"):
+        told = run(f"{command} --port {site.url.rpartition(':')[2]}", SQLITE)
+        assert (told.returncode, told.stdout) == (1, "")
+        assert "Cannot listen on 127.0.0.1 port" in told.stderr
+        assert "Traceback" not in told.stderr
+
+
+def test_who_reads_only_the_first_line_hears_no_complaint(make_site: MakeSite) -> None:
+    site = make_site(hosts="a")
+    command = " ".join([*EVACUATOR, "verify", "--state-dir", str(site.state_dir)])
+    piped = ["bash", "-c", f"{command} | true; echo ${{PIPESTATUS[0]}}"]
+    done = subprocess.run(piped, capture_output=True, text=True, check=True, timeout=60, env=dict(os.environ))
+    assert (done.stdout, done.stderr) == ("141\n", "")
