@@ -226,6 +226,12 @@ class ServiceInUse(Conflict):
     message = "Unable to delete compute service of host {host}: it {what}."
 
 
+class FlavorTooSmall(Invalid):
+    """The image needs more than the flavor has."""
+
+    message = "Flavor's {what} is too small for requested image: it has {has}, the image needs {needs}."
+
+
 class ZoneNotAvailable(Invalid):
     """No host that may be used is in the availability zone."""
 
@@ -291,6 +297,12 @@ class DatabaseUnavailable(EvacuatorError):
         "The database does not answer. Whether the request was carried out is not known: look, then retry. Operators: "
         "the log says what the connection was lost by."
     )
+
+
+class ImagesUnavailable(EvacuatorError):
+    """Where images come from does not answer."""
+
+    message = "{reason}"
 
 
 class NotConfigured(EvacuatorError):
