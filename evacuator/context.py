@@ -15,6 +15,9 @@ class RequestContext(context.RequestContext):
     auth_token: str | None
     roles: list[str]
 
+    #: What lets the caller's token be used with other services. It stays in this process.
+    token_auth: Any = None
+
     @classmethod
     def of_service(cls, name: str) -> "RequestContext":
         """Make the context of work that no request asked for."""

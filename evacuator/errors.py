@@ -226,6 +226,12 @@ class ServiceInUse(Conflict):
     message = "Unable to delete compute service of host {host}: it {what}."
 
 
+class FlavorTooSmall(Invalid):
+    """The image needs more than the flavor has."""
+
+    message = "Flavor's {what} is too small for requested image: it has {has}, the image needs {needs}."
+
+
 class ZoneNotAvailable(Invalid):
     """No host that may be used is in the availability zone."""
 
@@ -307,6 +313,12 @@ class DatabaseRefuses(DatabaseUnavailable):
 
     message = "The database refuses ({reason}). Nothing was written; set it right, then retry."
     message_without_hosts = "The database refuses to work. Nothing was written: retry later."
+
+
+class ImagesUnavailable(EvacuatorError):
+    """Where images come from does not answer."""
+
+    message = "{reason}"
 
 
 class NotConfigured(EvacuatorError):

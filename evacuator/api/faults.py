@@ -43,6 +43,7 @@ FAULTS: Mapping[type[errors.EvacuatorError], Fault] = {
     # A write lost its race twice, so that the caller has to look again.
     errors.Overtaken: CONFLICT,
     errors.DatabaseUnavailable: UNAVAILABLE,
+    errors.ImagesUnavailable: UNAVAILABLE,
     api_errors.Unauthenticated: UNAUTHORIZED,
     api_errors.Forbidden: FORBIDDEN,
     api_errors.VersionNotSupported: NOT_ACCEPTABLE,

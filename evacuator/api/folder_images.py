@@ -1,11 +1,19 @@
 """Images that are files in a folder, as the API shows them."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from evacuator.api.checksums import ChecksumBook, Checksums
 from evacuator.api.images import Image
-from evacuator.errors import ImageNotFound
+from evacuator.context import RequestContext
+from evacuator.errors import ImageNotFound, ImagesUnavailable
 from evacuator.virt.libvirt.images import ImageFolder, StoredImage
+
+LOG = logging.getLogger(__name__)
+
+#: Seconds that an answer waits for checksums. Until a file that takes longer is read, it is shown without.
+PATIENCE = 0.5
 
 
 class FolderImages:
@@ -13,23 +21,38 @@ class FolderImages:
 
     def __init__(self, path: Path) -> None:
         self._folder = ImageFolder(path)
+        self._checksums = ChecksumBook()
 
-    def list(self) -> Sequence[Image]:
-        """Return all images."""
-        return [_shown(image) for image in self._folder.list()]
+    def list(self, caller: RequestContext) -> Sequence[Image]:  # noqa: ARG002 - everybody may use them
+        """Return all images.
 
-    def get(self, image_id: str) -> Image:
+        :raises ImagesUnavailable:
+        """
+        return self._shown(self._stored())
+
+    def get(self, caller: RequestContext, image_id: str) -> Image:  # noqa: ARG002
         """Return an image.
 
-        :raises ImageNotFound:
+        :raises ImageNotFound, ImagesUnavailable:
         """
-        image = self._folder.find(image_id)
-        if image is None:
+        found = [image for image in self._stored() if image.id == image_id]
+        if not found:
             raise ImageNotFound(image_id=image_id)
-        return _shown(image)
+        return self._shown(found[:1])[0]
+
+    def _stored(self) -> Sequence[StoredImage]:
+        try:
+            return self._folder.list()
+        except OSError as error:
+            LOG.warning("The images cannot be read: %s", error)
+            raise ImagesUnavailable(reason="The images cannot be read. Operators: the log says why.") from error
+
+    def _shown(self, images: Sequence[StoredImage]) -> Sequence[Image]:
+        known = self._checksums.look_up(images, PATIENCE)
+        return [_shown(image, known.get(image)) for image in images]
 
 
-def _shown(image: StoredImage) -> Image:
+def _shown(image: StoredImage, checksums: Checksums | None) -> Image:
     changed = f"{image.changed_at:%Y-%m-%dT%H:%M:%SZ}"
     return {
         "id": image.id,
@@ -37,9 +60,13 @@ def _shown(image: StoredImage) -> Image:
         "status": "active",
         "visibility": "public",
         "protected": True,
+        "owner": None,
         "container_format": "bare",
         "disk_format": image.kind,
         "size": image.size,
+        "checksum": checksums and checksums.md5,
+        "os_hash_algo": "sha512" if checksums else None,
+        "os_hash_value": checksums and checksums.sha512,
         "min_disk": 0,
         "min_ram": 0,
         "created_at": changed,

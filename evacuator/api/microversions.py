@@ -13,6 +13,7 @@ from evacuator.api.schemas import (
     evacuate,
     flavors,
     hypervisors,
+    images,
     instance_actions,
     lock,
     migrations,
@@ -283,6 +284,10 @@ class Behaviours:
     aggregate_update_schema = choice({"2.1": aggregates.UPDATE_2_1})
     aggregate_action_schema = choice({"2.1": aggregates.ACTION_2_1})
     aggregate_absent = absent({"2.41": ("uuid",)})
+
+    # -- images
+
+    images_query = choice({"2.1": images.QUERY_2_1})
 
 
 @cache

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evacuator.api.images import Images
+from evacuator.api.images import Image, Images
 from evacuator.api.schemas.parameters import is_true
-from evacuator.engine.create import NewInstances
+from evacuator.context import RequestContext
+from evacuator.engine.create import NeededImage, NewInstances
 from evacuator.errors import ImageNotFound, Invalid
 
 #: Nobody means more than that in one request.
@@ -32,10 +33,11 @@ class NewServer:
         return self.instances.forces_host
 
     @classmethod
-    def from_body(cls, body: Mapping[str, Any], images: Images) -> "NewServer":
-        """Read a body that fits its schema.
+    def from_body(cls, body: Mapping[str, Any], images: Images, caller: RequestContext) -> "NewServer":
+        """Read a body that fits its schema; its image has to be one of those that ``caller`` may use.
 
         :raises Invalid: its parts contradict each other, or ask for what is not served here.
+        :raises ImagesUnavailable:
         """
         zone, forced_host = _zone(body)
         least, most = _counts(body)
@@ -43,7 +45,7 @@ class NewServer:
         wanted = NewInstances(
             name=name,
             flavor_id=_flavor(body),
-            image_ref=_image(body, images),
+            image=_image(body, images, caller),
             requested_host=forced_host or body.get("host") or body.get("hypervisor_hostname"),
             forces_host=forced_host is not None,
             availability_zone=zone,
@@ -90,7 +92,7 @@ def _flavor(body: Mapping[str, Any]) -> str:
     return str(body["flavorRef"]).rstrip("/").rpartition("/")[2]
 
 
-def _image(body: Mapping[str, Any], images: Images) -> str | None:
+def _image(body: Mapping[str, Any], images: Images, caller: RequestContext) -> NeededImage | None:
     """Read the image to boot from; None for an empty disk."""
     named = {body["imageRef"]} if body.get("imageRef") else set()
     for device in body.get("block_device_mapping_v2", []):
@@ -103,10 +105,21 @@ def _image(body: Mapping[str, Any], images: Images) -> str | None:
         raise Invalid(reason="Block Device Mapping is Invalid: it names another image than imageRef.")
     for image_id in named:
         try:
-            return str(images.get(image_id)["id"])
+            return _usable(images.get(caller, image_id))
         except ImageNotFound as error:
             raise Invalid(reason="Can not find requested image") from error
     return None
+
+
+def _usable(image: Image) -> NeededImage:
+    if image["status"] != "active":
+        raise Invalid(reason=f"Image {image['id']} is not active.")
+    return NeededImage(
+        image["id"],
+        size=image["size"] or 0,
+        least_disk_gb=image["min_disk"] or 0,
+        least_memory_mb=image["min_ram"] or 0,
+    )
 
 
 def _image_of_device(device: Mapping[str, Any]) -> str:

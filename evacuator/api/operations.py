@@ -203,10 +203,10 @@ OPERATIONS = (
     Operation("get", f"{SPECS_OF}/{{key}}", 200, plainly(r.TEXTS)),
     Operation("put", f"{SPECS_OF}/{{key}}", 200, plainly(r.TEXTS), body="extra_spec_schema"),
     Operation("delete", f"{SPECS_OF}/{{key}}", 200),
-    Operation("get", "/images", 200, many("images", plainly(r.IMAGE))),
-    Operation("get", "/images/{image_id}", 200, plainly(r.IMAGE)),
-    Operation("get", "/v2/images", 200, many("images", plainly(r.IMAGE))),
-    Operation("get", "/v2/images/{image_id}", 200, plainly(r.IMAGE)),
+    Operation("get", "/images", 200, many("images", thing(r.IMAGE)), query="images_query"),
+    Operation("get", "/images/{image_id}", 200, thing(r.IMAGE)),
+    Operation("get", "/v2/images", 200, many("images", thing(r.IMAGE)), query="images_query"),
+    Operation("get", "/v2/images/{image_id}", 200, thing(r.IMAGE)),
     Operation("get", "/versions/{version}", 200, one("version", plainly(r.OBJECT)), missing_is_a_page=True),
 )
 

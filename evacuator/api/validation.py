@@ -26,7 +26,11 @@ def _has_margins(text: str) -> bool:
 CHECKS: Mapping[str, tuple[Callable[[str], bool], tuple[type[Exception], ...]]] = {
     "regex": (lambda text: compiled(text) is not None, (Invalid,)),
     "uuid": (lambda text: bool(uuidutils.is_uuid_like(text)), ()),
-    "date-time": (lambda text: timeutils.parse_isotime(text) is not None, (ValueError, OverflowError)),
+    # The offset of its zone may lead out of the calendar.
+    "date-time": (
+        lambda text: timeutils.normalize_time(timeutils.parse_isotime(text)) is not None,
+        (ValueError, OverflowError),
+    ),
     "name": (lambda text: text.isprintable() and not _has_margins(text), ()),
 }
 

@@ -12,6 +12,7 @@ from oslo_config import cfg
 
 from evacuator.cmd import logs, serving, state_dir, wiring
 from evacuator.cmd.application import application_of
+from evacuator.cmd.http_server import HttpServer
 from evacuator.cmd.options import add_config_file, add_listen
 from evacuator.compute.service import ComputeService
 from evacuator.db import schema
@@ -71,9 +72,9 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _bind(conf: cfg.ConfigOpts, application: WSGIApplication, args: argparse.Namespace) -> serving.HttpServer:
+def _bind(conf: cfg.ConfigOpts, application: WSGIApplication, args: argparse.Namespace) -> HttpServer:
     try:
-        return serving.HttpServer(application, args.listen, args.port, conf.api.threads)
+        return HttpServer(application, args.listen, args.port, conf)
     except OSError as error:
         raise NotConfigured(
             reason=f"Cannot listen on {args.listen} port {args.port}: {error.strerror or error}. Is another process "

@@ -7,6 +7,7 @@ from oslo_config import cfg
 
 from evacuator.cmd import logs, serving, wiring
 from evacuator.cmd.application import application_of
+from evacuator.cmd.http_server import HttpServer
 from evacuator.cmd.options import add_config_file, add_listen
 from evacuator.errors import NotConfigured
 
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         closing.callback(messaging.close)
         application = application_of(conf, wiring.engine_of(conf, database, messaging))
         try:
-            server = serving.HttpServer(application, args.listen, args.port, conf.api.threads)
+            server = HttpServer(application, args.listen, args.port, conf)
         except OSError as error:
             raise NotConfigured(reason=f"Cannot listen on {args.listen} port {args.port}: {error}.") from error
         server.start()

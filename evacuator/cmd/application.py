@@ -8,6 +8,7 @@ from oslo_config import cfg
 from evacuator.api.app import make_app
 from evacuator.api.auth import authenticator_of
 from evacuator.api.folder_images import FolderImages
+from evacuator.api.images import BuiltInImages, Images
 from evacuator.api.settings import ApiSettings
 from evacuator.engine.engine import Engine
 
@@ -15,7 +16,7 @@ from evacuator.engine.engine import Engine
 def application_of(conf: cfg.ConfigOpts, engine: Engine) -> WSGIApplication:
     """Put the WSGI application together.
 
-    :raises NotConfigured: nobody could be authenticated.
+    :raises NotConfigured: nobody could be authenticated, or images cannot be had from where they are said to be.
     """
     application: WSGIApplication = make_app(
         engine,
@@ -25,7 +26,21 @@ def application_of(conf: cfg.ConfigOpts, engine: Engine) -> WSGIApplication:
             max_limit=conf.api.max_limit,
             max_body_bytes=conf.api.max_body_bytes,
         ),
-        images=FolderImages(Path(conf.libvirt.images_path)) if conf.compute.driver == "libvirt" else None,
+        images=images_of(conf),
         authenticate=authenticator_of(conf),
     )
     return application
+
+
+def images_of(conf: cfg.ConfigOpts) -> Images:
+    """Make where images come from: an image service if one is configured, else what the driver has by itself.
+
+    :raises NotConfigured:
+    """
+    if conf.glance.enabled:
+        from evacuator.api.glance_images import GlanceImages  # noqa: PLC0415 - it brings an SDK with it
+
+        return GlanceImages.from_conf(conf)
+    if conf.compute.driver == "libvirt":
+        return FolderImages(Path(conf.libvirt.images_path))
+    return BuiltInImages()

@@ -3,14 +3,11 @@
 import ipaddress
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from wsgiref.types import WSGIApplication
 
 import prometheus_client
-import waitress
 from oslo_config import cfg
 
 from evacuator import metrics
@@ -46,40 +43,25 @@ def check_address(conf: cfg.ConfigOpts, address: str) -> None:
     )
 
 
+def check_unknown_address(conf: cfg.ConfigOpts) -> None:
+    """Refuse the same to a server that does not say on which address it is.
+
+    :raises NotConfigured:
+    """
+    if conf.api.auth_strategy != "noauth" or conf.api.noauth_any_address:
+        return
+    raise NotConfigured(
+        reason="[api] auth_strategy = noauth lets everybody in as administrator, so it serves on loopback only, and "
+        "nobody knows on which address the WSGI server listens. Choose http_basic or keystone, use `evacuator api`, "
+        "or, if everybody who reaches that address may do everything, set [api] noauth_any_address = true."
+    )
+
+
 def _is_loopback(address: str) -> bool:
     try:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return address == "localhost"
-
-
-class HttpServer:
-    """Serves an application in threads of this process."""
-
-    def __init__(self, application: WSGIApplication, address: str, port: int, threads: int) -> None:
-        self._server = waitress.create_server(
-            application, host=address, port=port, threads=threads, ident=None, clear_untrusted_proxy_headers=True
-        )
-        self._thread = threading.Thread(target=self._server.run, name="http", daemon=True)
-        host = f"[{address}]" if ":" in address else address
-        self.url = f"http://{host}:{self._server.effective_port}"
-
-    def start(self) -> None:
-        """Begin to answer."""
-        self._thread.start()
-
-    def stop(self, timeout: float) -> None:
-        """Take no more requests, and answer those that are being worked on."""
-        deadline = time.monotonic() + timeout
-        # The listening socket alone; the way by which workers tell that an answer is ready stays open until the end.
-        self._server.del_channel()
-        self._server.socket.close()
-        self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=timeout)
-        while self._unsent() and time.monotonic() < deadline:
-            time.sleep(0.01)
-
-    def _unsent(self) -> bool:
-        return any(channel.total_outbufs_len for channel in list(self._server.active_channels.values()))
 
 
 def show_metrics(conf: cfg.ConfigOpts) -> Callable[[], None]:

@@ -14,9 +14,32 @@ from evacuator.db.session import Transaction
 from evacuator.engine.choose import NoValidHost, claim_destination
 from evacuator.engine.engine import Engine
 from evacuator.engine.record import fault
-from evacuator.errors import ComputeHostNotFound, ZoneNotAvailable
+from evacuator.errors import ComputeHostNotFound, FlavorTooSmall, ZoneNotAvailable
 from evacuator.evacuation.destination import Need, Room
 from evacuator.evacuation.states import TaskState, VmState
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class NeededImage:
+    """What instances are made from, and what it needs of their flavor. ``size``: in bytes, 0 where nobody knows."""
+
+    id: str
+    size: int = 0
+    least_disk_gb: int = 0
+    least_memory_mb: int = 0
+
+    def check_fits(self, flavor: Flavor) -> None:
+        """Refuse a flavor that is too small; one without a disk of its own has as much as the image needs.
+
+        :raises FlavorTooSmall:
+        """
+        if flavor.memory_mb < self.least_memory_mb:
+            raise FlavorTooSmall(what="memory", has=f"{flavor.memory_mb} MiB", needs=f"{self.least_memory_mb} MiB")
+        least = max(self.size, self.least_disk_gb * GIB)
+        if 0 < flavor.root_gb * GIB < least:
+            raise FlavorTooSmall(what="disk", has=f"{flavor.root_gb * GIB} bytes", needs=f"{least} bytes")
 
 
 @dataclass(frozen=True)
@@ -28,7 +51,7 @@ class NewInstances:
 
     name: str
     flavor_id: str
-    image_ref: str | None = None
+    image: NeededImage | None = None
     requested_host: str | None = None
     forces_host: bool = False
     availability_zone: str | None = None
@@ -46,7 +69,7 @@ class NewInstances:
 def create_instances(engine: Engine, context: RequestContext, wanted: NewInstances) -> list[Instance]:
     """Record the instances and wake their hosts; one for which there is no room ends in ERROR with the reason.
 
-    :raises FlavorNotFound:
+    :raises FlavorNotFound, FlavorTooSmall:
     :raises ComputeHostNotFound: the requested host does not exist.
     :raises ZoneNotAvailable: no host that may be used is in the availability zone.
     """
@@ -56,6 +79,8 @@ def create_instances(engine: Engine, context: RequestContext, wanted: NewInstanc
         if instances.find(transaction, uuids[0]) is not None:  # the acknowledgement of our own commit was lost
             return [instances.get(transaction, uuid) for uuid in uuids]
         flavor = flavors.get(transaction, wanted.flavor_id)
+        if wanted.image is not None:
+            wanted.image.check_fits(flavor)
         if wanted.requested_host and nodes.of_host(transaction, wanted.requested_host) is None:
             raise ComputeHostNotFound(host=wanted.requested_host)
         if wanted.availability_zone and not aggregates.is_zone(transaction, wanted.availability_zone):
@@ -91,7 +116,7 @@ def _create(
         user_id=context.user_id,
         reservation_id=reservation,
         launch_index=index,
-        image_ref=wanted.image_ref,
+        image_ref=wanted.image and wanted.image.id,
         flavor=_snapshot(flavor),
         vcpus=room.vcpus,
         memory_mb=room.memory_mb,

@@ -7,6 +7,7 @@ import pytest
 
 from tests.acceptance.site import Site, until
 from tests.clients.commands import Nova, Openstack, nova_at, openstack_at
+from tests.clients.keystone_server import Keystone
 
 Boot = Callable[..., str]
 
@@ -18,6 +19,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     made.start()
     yield made
     made.kill()
+
+
+@pytest.fixture(scope="module")
+def keystone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keystone]:
+    """A Keystone of its own for a module: what a module puts into the catalog is no other's."""
+    made = Keystone(tmp_path_factory.mktemp("keystone"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
 
 
 @pytest.fixture(scope="module")

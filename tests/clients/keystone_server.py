@@ -43,6 +43,7 @@ PEOPLE = {
     "mona": ("blue", "manager"),
     "bert": ("red", "member"),
     "evacuator": ("services", "service"),
+    "lens": ("services", "reader"),
 }
 PASSWORD = secrets.token_urlsafe(12)
 
@@ -113,9 +114,9 @@ class Keystone:
         """Take a token back."""
         self._send("DELETE", "/auth/tokens", None, self._admin, {"X-Subject-Token": token})
 
-    def publish(self, endpoint: str) -> None:
-        """Let the catalog say where the compute service is."""
-        service = self.api("POST", "/services", {"service": {"type": "compute", "name": "evacuator"}})["service"]["id"]
+    def publish(self, endpoint: str, kind: str = "compute", name: str = "evacuator") -> None:
+        """Let the catalog say where a service is."""
+        service = self.api("POST", "/services", {"service": {"type": kind, "name": name}})["service"]["id"]
         said = {"service_id": service, "region_id": "RegionOne", "interface": "public", "url": endpoint}
         self.api("POST", "/endpoints", {"endpoint": said})
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.site import Site, until
-from tests.clients.keystone_server import PASSWORD, PEOPLE, Keystone
+from tests.clients.keystone_server import PASSWORD, PEOPLE
 
 CONFIGURATION = """
 [api]
@@ -28,16 +28,6 @@ project_domain_id = default
 UNAUTHORIZED = {
     "error": {"code": 401, "title": "Unauthorized", "message": "The request you have made requires authentication."}
 }
-
-
-@pytest.fixture(scope="session")
-def keystone(tmp_path_factory):
-    made = Keystone(tmp_path_factory.mktemp("keystone"))
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
 
 
 @pytest.fixture(scope="module")

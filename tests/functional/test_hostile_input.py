@@ -253,6 +253,15 @@ def test_a_number_out_of_range_is_refused_wherever_there_is_one(target, value):
             assert answer.status_int in {200, 400}
 
 
+@pytest.mark.parametrize(
+    "moment", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00", "2026-13-01", "2026-01-01T25:00:00Z", "now", ""]
+)
+def test_a_moment_that_is_on_no_calendar_is_refused(target, moment):
+    query = urlencode({"changes-since": moment})
+    for path in ("/servers", "/servers/detail", "/os-migrations", f"/servers/{target.server}/os-instance-actions"):
+        assert fault(target.get(f"{path}?{query}", "2.95"))[:2] == ("badRequest", 400)
+
+
 @pytest.mark.parametrize("marker", ["9" * 30, "11111111111141118111111111111111", "-1", "x" * 300])
 def test_a_marker_of_nothing_is_refused(target, marker):
     for path in ("/servers", "/flavors", "/os-hypervisors", "/os-migrations"):

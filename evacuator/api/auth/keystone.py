@@ -71,6 +71,7 @@ class Keystone:
             request_id=request.request_id,
             global_request_id=request.get_header("X-OpenStack-Request-ID"),
         )
+        context.token_auth = environment.get("keystone.token_auth")
         if not (context.user_id and context.project_id):
             raise Forbidden(reason="This token is not scoped to a project. Ask Keystone for one that is.")
         return context

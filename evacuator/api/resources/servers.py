@@ -83,7 +83,7 @@ class Servers(ServerList):
         engine, settings, policy = self._parts.engine, self._parts.settings, self._parts.policy
         body = request.body(request.behaviour.create_schema)["server"]
         policy.check(request.identity, policies.CREATE)
-        new = NewServer.from_body(body, self._parts.images)
+        new = NewServer.from_body(body, self._parts.images, request.identity)
         if new.forces_host:
             policy.check(request.identity, policies.CREATE_ON_HOST)
         elif new.requested_host:

@@ -280,11 +280,27 @@ ZONE = Thing(
     }
 )
 
-IMAGE: Kind = {
-    "type": "object",
-    "properties": {"id": TEXT, "name": TEXT, "status": TEXT},
-    "required": ["id", "name", "status"],
-}
+IMAGE = Thing(
+    {
+        "id": TEXT,
+        "name": TEXT_OR_NULL,
+        "status": TEXT,
+        "visibility": TEXT,
+        "protected": BOOLEAN,
+        "owner": TEXT_OR_NULL,
+        "container_format": TEXT_OR_NULL,
+        "disk_format": TEXT_OR_NULL,
+        "size": NUMBER_OR_NULL,
+        "checksum": TEXT_OR_NULL,
+        "os_hash_algo": TEXT_OR_NULL,
+        "os_hash_value": TEXT_OR_NULL,
+        "min_disk": NUMBER,
+        "min_ram": NUMBER,
+        "created_at": SECOND,
+        "updated_at": SECOND,
+        "tags": NAMES,
+    }
+)
 
 FAULT: Kind = {
     "type": "object",

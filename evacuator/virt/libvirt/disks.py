@@ -105,8 +105,11 @@ class DiskFolder:
         image = ImageFolder(self.images).find(image_ref)
         if image is not None:
             return image.path, image.kind
-        endings = ", ".join(FORMATS)
-        raise errors.DriverError(reason=f"There is no image {image_ref} in {self.images} (files ending in {endings}).")
+        endings = " or ".join(FORMATS)
+        raise errors.DriverError(
+            reason=f"There is no image {image_ref} in {self.images} on host {self.host}. What an image service has "
+            f"does not come by itself: put it there as {image_ref} with the ending {endings}."
+        )
 
     def _virtual_size(self, image: Path, kind: str) -> int:
         return int(json.loads(self._qemu_img("info", "-U", "-f", kind, "--output=json", str(image)))["virtual-size"])

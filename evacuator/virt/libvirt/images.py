@@ -1,5 +1,6 @@
 """The images that new instances are made from: files in a folder, each an image by the end of its name."""
 
+import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,19 +31,27 @@ class ImageFolder:
     path: Path
 
     def list(self) -> list[StoredImage]:
-        """Return all images by name; none where there is no such folder."""
+        """Return all images by name; none where there is no such folder.
+
+        :raises OSError: it cannot be read.
+        """
         if not self.path.is_dir():
             return []
         files = sorted(self.path.iterdir(), key=lambda file: file.name)
-        return [_image(file) for file in files if file.suffix in FORMATS and file.is_file()]
+        return [image for file in files if file.suffix in FORMATS and (image := _image(file))]
 
     def find(self, image_id: str) -> StoredImage | None:
         """Return one image, or None."""
         return next((image for image in self.list() if image.id == image_id), None)
 
 
-def _image(file: Path) -> StoredImage:
-    facts = file.stat()
+def _image(file: Path) -> StoredImage | None:
+    try:
+        facts = file.stat()
+    except FileNotFoundError:  # it has just gone, or is a link to nothing
+        return None
+    if not stat.S_ISREG(facts.st_mode):
+        return None
     return StoredImage(
         id=_id_of(file.stem),
         name=file.stem,

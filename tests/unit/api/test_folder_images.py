@@ -1,18 +1,102 @@
+import hashlib
+import os
+import threading
+from dataclasses import replace
+
 import pytest
 
+from evacuator.api.checksums import ChecksumBook, read_checksums
 from evacuator.api.folder_images import FolderImages
 from evacuator.api.images import BuiltInImages
-from evacuator.errors import ImageNotFound
+from evacuator.context import RequestContext
+from evacuator.errors import ImageNotFound, ImagesUnavailable
+from evacuator.virt.libvirt.images import ImageFolder
+
+ANYBODY = RequestContext(user_id="u", project_id="p")
 
 
 def test_files_in_the_folder_are_shown_as_images(tmp_path):
     (tmp_path / "debian-12.qcow2").write_bytes(b"12345")
     images = FolderImages(tmp_path)
 
-    (image,) = images.list()
+    (image,) = images.list(ANYBODY)
 
     assert set(image) == set(BuiltInImages.IMAGE)
     assert (image["name"], image["disk_format"], image["size"]) == ("debian-12", "qcow2", 5)
-    assert images.get(image["id"]) == image
+    assert image["checksum"] == hashlib.md5(b"12345").hexdigest()
+    assert (image["os_hash_algo"], image["os_hash_value"]) == ("sha512", hashlib.sha512(b"12345").hexdigest())
+    assert images.get(ANYBODY, image["id"]) == image
     with pytest.raises(ImageNotFound):
-        images.get("11111111-1111-4111-8111-111111111111")
+        images.get(ANYBODY, "11111111-1111-4111-8111-111111111111")
+
+
+def test_a_checksum_is_that_of_the_file_as_it_is_now(tmp_path):
+    path = tmp_path / "debian-12.raw"
+    images = FolderImages(tmp_path)
+    for content in (b"first", b"second and longer"):
+        path.write_bytes(content)
+        (image,) = images.list(ANYBODY)
+        assert image["checksum"] == hashlib.md5(content).hexdigest()
+
+
+def test_what_is_no_file_is_no_image(tmp_path):
+    os.mkfifo(tmp_path / "pipe.raw")
+    (tmp_path / "folder.raw").mkdir()
+    (tmp_path / "gone.raw").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "notes.txt").write_text("no image")
+    assert FolderImages(tmp_path).list(ANYBODY) == []
+    assert FolderImages(tmp_path / "nowhere").list(ANYBODY) == []
+
+
+def test_a_folder_that_cannot_be_read_is_said_to_be_so(tmp_path):
+    unreadable = FolderImages(tmp_path / ("x" * 300))
+    with pytest.raises(ImagesUnavailable, match="The images cannot be read"):
+        unreadable.list(ANYBODY)
+    with pytest.raises(ImagesUnavailable, match="The images cannot be read"):
+        unreadable.get(ANYBODY, "11111111-1111-4111-8111-111111111111")
+
+
+# -- checksums
+
+
+def stored(path):
+    path.write_bytes(b"12345")
+    (image,) = ImageFolder(path.parent).list()
+    return image
+
+
+def test_a_checksum_that_takes_long_is_not_waited_for_and_is_there_later(tmp_path):
+    image, go = stored(tmp_path / "big.raw"), threading.Event()
+
+    def slowly(path):
+        assert go.wait(30)
+        return read_checksums(path)
+
+    book = ChecksumBook(slowly)
+    assert book.look_up([image], 0.01) == {}
+    go.set()
+    assert book.look_up([image], 30) == {image: read_checksums(image.path)}
+
+
+def test_a_file_is_read_once_until_it_changes(tmp_path):
+    image, read = stored(tmp_path / "small.raw"), []
+
+    def counted(path):
+        read.append(path)
+        return read_checksums(path)
+
+    book = ChecksumBook(counted)
+    for _ in range(3):
+        assert book.look_up([image], 30)[image].md5 == hashlib.md5(b"12345").hexdigest()
+    assert len(read) == 1
+    assert book.look_up([replace(image, size=6)], 30)
+    assert len(read) == 2
+
+
+def test_what_cannot_be_read_has_no_checksum_and_is_not_tried_again_and_again(tmp_path, caplog):
+    image = stored(tmp_path / "gone.raw")
+    image.path.unlink()
+    book = ChecksumBook()
+    for _ in range(3):
+        assert book.look_up([image], 30) == {}
+    assert caplog.text.count("The checksum of") == 1

@@ -135,7 +135,7 @@ EXCHANGES = (
     Exchange("availability-zones/detail", "GET", "/os-availability-zone/detail"),
     Exchange("aggregates/list", "GET", "/os-aggregates"),
     Exchange("aggregates/show", "GET", "/os-aggregates/1"),
-    Exchange("images/list", "GET", "/images"),
+    Exchange("images/list", "GET", "/images", query="images_query"),
     Exchange("images/show", "GET", f"/images/{IMAGE}"),
     Exchange("services/list", "GET", "/os-services?host=compute-4", query="services_query", also=("2.69",)),
     # From here on, what is asked changes things.
