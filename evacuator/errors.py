@@ -366,6 +366,16 @@ class SharedStorageMismatch(DriverError):
     message = "Invalid state of instance files on shared storage. {reason}"
 
 
+class DiskNotLost(SharedStorageMismatch):
+    """A disk that was to be made anew, since it was lost with its host, is there."""
+
+    message = (
+        "Invalid state of instance files on shared storage. The disk of instance {uuid} was to be made anew on host "
+        "{host}, but {path} is there already, so nothing was made. If the hosts share their storage, give them the "
+        "same storage_id; if they do not, move that file away; then evacuate again."
+    )
+
+
 class GuestNotFound(DriverError):
     """The hypervisor knows no such guest."""
 

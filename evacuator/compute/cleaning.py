@@ -3,10 +3,11 @@
 import logging
 
 from evacuator.compute.host import Host
+from evacuator.db.models import Migration
 from evacuator.engine import clean
 from evacuator.errors import DriverError
 from evacuator.evacuation.cleaning import Verdict, verdict
-from evacuator.virt.driver import KnownGuest
+from evacuator.virt.driver import DiskSource, KnownGuest
 
 LOG = logging.getLogger(__name__)
 
@@ -29,8 +30,19 @@ class Cleaner:
         ours = clean.settled_here(self._host.engine, name)
         clean_now = all([self._settle(guest) for guest in driver.inventory() if guest.uuid not in ours])  # noqa: C419 - every one
         present = {guest.uuid for guest in driver.inventory()}
-        clean.complete_cleaned(self._host.engine, name, present)
+        for record in clean.cleaned(self._host.engine, name, present):
+            self._complete(record)
         return clean_now
+
+    def _complete(self, record: Migration) -> None:
+        """End an evacuation whose guest is gone. Its disk stays out of the way of another that comes back here."""
+        try:
+            if record.disk == DiskSource.REPLACED:
+                self._host.driver.set_aside(record.instance_uuid, f"migration {record.id}")
+        except DriverError as error:
+            LOG.warning("%s: %s", self._host.name, error)
+        else:
+            clean.complete_cleaned(self._host.engine, self._host.name, record.id)
 
     def look_again(self, uuid: str) -> None:
         """Settle one guest, whose evacuation turned out not to be ours any more; the caller holds its lock."""

@@ -48,7 +48,7 @@ class Rebuilder:
             with metrics.phase("define"):
                 self._host.driver.define(guest_of(assignment.instance), disk, assignment.cause)
         except DriverError as error:
-            self._refused(assignment, error, owned=assignment.owned)
+            self._refused(assignment, error, disk, owned=assignment.owned)
             return
         if assignment.ends_running:
             self._start(assignment, disk)
@@ -56,9 +56,14 @@ class Rebuilder:
             finish.finish_stopped(self._host.engine, self._host.name, assignment, disk)
 
     def _disk_of(self, assignment: Assignment) -> DiskSource:
-        """Keep the disk, unless it was lost with its host and the operator allows to make it anew."""
+        """Keep the disk, unless it was lost with its host, came from an image, and the operator allows to replace it.
+
+        The disks of an adopted guest are where its definition says, and of them there is no image.
+        """
+        instance = assignment.instance
         lost = not assignment.shares_storage and not assignment.record.on_shared_storage
-        return DiskSource.NEW if lost and self._host.rebuild_from_image else DiskSource.EXISTING
+        of_image = instance.image_ref is not None and instance.definition is None
+        return DiskSource.REPLACED if lost and of_image and self._host.rebuild_from_image else DiskSource.EXISTING
 
     def _start(self, assignment: Assignment, disk: DiskSource) -> None:
         host = self._host
@@ -67,24 +72,29 @@ class Rebuilder:
             with metrics.phase("power_on"):
                 host.driver.power_on(assignment.instance.uuid, assignment.cause)
         except DriverError as error:
-            self._refused(assignment, error, owned=True)
+            self._refused(assignment, error, disk, owned=True)
         except HypervisorUnknown as unknown:
             self._give_up(assignment, f"{unknown} Whether the instance was started is not known: look on", owned=True)
         else:
             finish.finish_running(host.engine, host.name, assignment, disk)
 
-    def _refused(self, assignment: Assignment, error: DriverError, *, owned: bool) -> None:
-        """The hypervisor would not: forget the guest, then give the instance back to its source."""
+    def _refused(self, assignment: Assignment, error: DriverError, disk: DiskSource, *, owned: bool) -> None:
+        """The hypervisor would not: forget the guest, then give the instance back to its source.
+
+        The source has the good copy of a disk that this evacuation replaced, so that the new one goes with the guest.
+        """
         host, uuid = self._host, assignment.instance.uuid
-        if owned:
+        replaced = disk is DiskSource.REPLACED
+        if owned or replaced:
             try:
                 guest = host.driver.find(uuid)
-                if guest is not None and guest.running:
-                    finish.finish_running(host.engine, host.name, assignment, DiskSource.EXISTING)
+                if owned and guest is not None and guest.running:
+                    finish.finish_running(host.engine, host.name, assignment, disk)
                     return
-                host.driver.destroy(uuid, assignment.cause, disks=False)
+                host.driver.destroy(uuid, assignment.cause, disks=replaced)
             except (DriverError, HypervisorUnknown) as left:
-                self._give_up(assignment, f"{error} {left} Whether the instance runs is not known: look on", owned=True)
+                why = f"{error} {left} Whether the instance runs is not known: look on"
+                self._give_up(assignment, why, owned=owned)
                 return
         fail.fail_at_source(host.engine, assignment, str(error))
         self._cleaner.look_again(uuid)

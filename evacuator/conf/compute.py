@@ -97,7 +97,8 @@ OPTS = [
         "rebuild_from_image",
         default=False,
         help="Whether an instance whose disk was lost with its host may be made anew from its image on another one. "
-        "What was written to the disk is then gone.",
+        "What was written to the disk is then gone, unless that host comes back: it keeps the old one, under another "
+        "name.",
     ),
 ]
 

@@ -184,7 +184,8 @@ class Migration(Model):
     ``attempt`` is raised by every assignment and every claim, and each write compares it. ``final_state`` is decided
     at acceptance and never derived again. ``min_service_version``: a compute older than this may not take it.
     ``host_named``: the caller named the destination, so that no other may replace it. ``assignments`` counts the
-    destinations tried, ``assigned_at`` when the last was chosen. ``disk`` says which disk was used: existing or new.
+    destinations tried, ``assigned_at`` when the last was chosen. ``disk`` says which disk was used: existing or
+    replaced.
     """
 
     __tablename__ = "migrations"

@@ -1,8 +1,9 @@
 """What a host that comes back still owes the database."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from evacuator.db import instances, migrations, nodes
+from evacuator.db.models import Migration
 from evacuator.db.session import Transaction
 from evacuator.engine.engine import Engine
 from evacuator.engine.record import move
@@ -21,16 +22,18 @@ def ownership_of(engine: Engine, host: str, instance_uuid: str) -> Ownership | N
     return engine.database.read(lambda session: migrations.ownership(session, instance_uuid, host))
 
 
-def complete_cleaned(engine: Engine, host: str, present: Collection[str]) -> int:
-    """Complete every evacuation away from ``host`` whose guest is not among those ``present`` any more.
-
-    Gives the source's claim back. Returns how many were completed.
-    """
+def cleaned(engine: Engine, host: str, present: Collection[str]) -> Sequence[Migration]:
+    """Return the evacuations away from ``host`` that are done, and whose guest is not among those ``present``."""
     records = engine.database.read(lambda session: migrations.done_away_from(session, host))
-    return sum(_complete(engine, host, record.id) for record in records if record.instance_uuid not in present)
+    return [record for record in records if record.instance_uuid not in present]
 
 
-def _complete(engine: Engine, host: str, migration_id: int) -> bool:
+def complete_cleaned(engine: Engine, host: str, migration_id: int) -> bool:
+    """Complete an evacuation away from ``host``, which holds nothing of it any more; give its claim there back.
+
+    False when somebody else was faster.
+    """
+
     def work(transaction: Transaction) -> bool:
         record = migrations.get(transaction, migration_id)
         if record is None or record.status != Status.DONE:

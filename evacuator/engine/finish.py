@@ -13,11 +13,17 @@ from evacuator.evacuation import events
 from evacuator.evacuation.states import PowerState, VmState
 from evacuator.evacuation.transitions import Step
 
+#: What the action's event says of a disk, by which one the driver used.
+_OF_DISK = {
+    "replaced": "The disk was lost with its host and was made anew from image {image}: what was written to it since is "
+    "not there. If the host comes back, it keeps the old one, set aside.",
+}
+
 
 def finish_running(engine: Engine, host: str, assignment: Assignment, disk: str) -> None:
     """Record that the instance runs on ``host``, which owned it before it was started.
 
-    ``disk``: which disk it has now, the existing one or a new one.
+    ``disk``: which disk it has now, the existing one or one that replaces it.
 
     :raises Overtaken: it is not ours any more.
     """
@@ -28,8 +34,8 @@ def finish_running(engine: Engine, host: str, assignment: Assignment, disk: str)
 def finish_stopped(engine: Engine, host: str, assignment: Assignment, disk: str, notice: str | None = None) -> None:
     """Record that the instance is on ``host``, stopped. Nothing is powered, so moving and ending are one write.
 
-    ``disk``: which disk it has now, the existing one or a new one. ``notice``: what its owner has to know and do,
-    shown as the instance's fault.
+    ``disk``: which disk it has now, the existing one or one that replaces it. ``notice``: what its owner has to know
+    and do, shown as the instance's fault.
 
     :raises Overtaken: it is not ours any more.
     """
@@ -67,8 +73,9 @@ def _finish(
                 **states,
             },
         )
-        move(transaction, record, Step.FINISH, why, disk=disk)
-        actions.finish_event(transaction, instance.uuid, record.request_id, REBUILD_EVENT, actions.SUCCESS)
+        of_disk = _OF_DISK[disk].format(image=instance.image_ref) if disk in _OF_DISK else None
+        move(transaction, record, Step.FINISH, f"{why}. {of_disk}" if of_disk else why, disk=disk)
+        actions.finish_event(transaction, instance.uuid, record.request_id, REBUILD_EVENT, actions.SUCCESS, of_disk)
         announce(engine, transaction, events.REBUILD_END, record, host=host)
 
     engine.database.write(work)

@@ -23,6 +23,9 @@ class DiskSource(StrEnum):
     """It must be there already; a disk that is not there is an error, never replaced."""
     NEW = "new"
     """A new instance: made from its image; one that is there already, made by an earlier attempt, is kept."""
+    REPLACED = "replaced"
+    """Lost with its host: made anew from its image. Only an attempt at the same evacuation may have made one before;
+    another one that is there is an error, since it was not lost."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,10 @@ class Driver(Protocol):
     def define(self, guest: Guest, disk: DiskSource, cause: str) -> None:
         """Make the guest exist, powered off. One that exists already is left as it is, running or not.
 
+        What was made of a REPLACED disk goes again when the guest cannot be defined.
+
         :raises DiskMissing: ``disk`` is EXISTING and it is not there.
+        :raises DiskNotLost: ``disk`` is REPLACED and another one is there.
         """
 
     def power_on(self, uuid: str, cause: str) -> None:
@@ -110,6 +116,12 @@ class Driver(Protocol):
 
     def destroy(self, uuid: str, cause: str, *, disks: bool) -> None:
         """Stop the guest and forget it; delete its disks too where ``disks``. One that is not known is left alone."""
+
+    def set_aside(self, uuid: str, cause: str) -> None:
+        """Move the disk that an evacuation replaced out of the way: kept, and used by nobody. No disk, nothing to do.
+
+        Its guest is not known here any more, and its storage is this host's alone.
+        """
 
     def watch(self, changed: Callable[[str, PowerState], None]) -> None:
         """Call ``changed`` (uuid, new state) whenever a guest's power state changes by itself, if the driver can."""

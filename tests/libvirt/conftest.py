@@ -32,7 +32,8 @@ def make_driver(lab):
 
     def make(host="a", **settings):
         patience = settings.pop("timing", Timing(call=5.0, effect=30.0))
-        folder = DiskFolder(host, lab.instances, lab.images, copies=False, mode=0o666, patience=30.0)
+        shared = DiskFolder(host, lab.instances, lab.images, copies=False, mode=0o666, patience=30.0)
+        folder = settings.pop("folder", shared)
         template = DomainTemplate(settings.pop("template", TEMPLATE), "qemu", "the test")
         settings = {"shutdown_timeout": 0.5, "uri": lab[host].uri, **settings}
         driver = LibvirtDriver(host, LibvirtSettings(template=template, folder=folder, timing=patience, **settings))

@@ -100,7 +100,7 @@ class DriverFaults:
 class WatchedDriver:
     """A compute manager's grip on its hypervisor."""
 
-    EFFECTS = frozenset({"define", "power_on", "power_off", "reboot", "destroy"})
+    EFFECTS = frozenset({"define", "power_on", "power_off", "reboot", "destroy", "set_aside"})
 
     def __init__(self, process, driver, faults, order):
         self._process = process
@@ -133,6 +133,9 @@ class WatchedDriver:
 
     def destroy(self, uuid, cause, *, disks):
         self._do("destroy", uuid, cause, disks=disks)
+
+    def set_aside(self, uuid, cause):
+        self._do("set_aside", uuid, cause)
 
     def watch(self, changed):
         pass

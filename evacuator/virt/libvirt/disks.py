@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import uuid as uuids
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,24 +39,56 @@ class DiskFolder:
 
         :raises DriverError: it could not be made.
         """
+        with self._explained(guest.uuid, "made"):
+            try:
+                if not self.path_of(guest.uuid).exists():
+                    with contextlib.suppress(FileExistsError):
+                        self._make(guest)
+            finally:
+                self.leave(guest.uuid)
+
+    def make_again(self, guest: Guest) -> None:
+        """Make a disk that was lost; until :meth:`leave` its own name stays, by which another attempt knows it.
+
+        :raises DiskNotLost: one is there that no attempt here made.
+        :raises DriverError: it could not be made.
+        """
         place = self.path_of(guest.uuid)
-        made = self.instances / f".{guest.uuid}.{self.host}.{uuids.uuid4().hex[:8]}"
-        try:
-            if place.exists():
-                return
-            for left in self.instances.glob(f".{guest.uuid}.{self.host}.*"):
-                left.unlink(missing_ok=True)  # by an attempt that died; only one is under way here at a time
-            self._fill(made, guest)
-            made.chmod(self.mode)
-            with contextlib.suppress(FileExistsError):
-                place.hardlink_to(made)
-        except OSError as error:
-            raise errors.DriverError(
-                reason=f"The disk of instance {guest.uuid} could not be made in {self.instances}: {error}."
-            ) from error
-        finally:
+        with self._explained(guest.uuid, "made"):
+            if not place.exists():
+                self._make(guest)
+            elif not self._is_known(guest.uuid):
+                raise errors.DiskNotLost(uuid=guest.uuid, host=self.host, path=place)
+
+    def leave(self, uuid: str) -> None:
+        """Take the own name of a disk away: whoever finds the disk from now on does not ask who made it."""
+        for own in self._own_names(uuid):
             with contextlib.suppress(OSError):
-                made.unlink(missing_ok=True)
+                own.unlink(missing_ok=True)
+
+    def unmake(self, uuid: str) -> None:
+        """Delete a disk that :meth:`make_again` made, and that was not left yet.
+
+        :raises DriverError: it could not be deleted.
+        """
+        with self._explained(uuid, "deleted"):
+            if self._is_known(uuid):
+                self.path_of(uuid).unlink()
+        self.leave(uuid)
+
+    def set_aside(self, uuid: str) -> Path | None:
+        """Move a disk out of its place; return where it is now, or None when there was none.
+
+        :raises DriverError: it could not be moved.
+        """
+        place = self.path_of(uuid)
+        aside = place.with_stem(f"{place.stem}.replaced-{uuids.uuid4().hex[:8]}")
+        with self._explained(uuid, "set aside"):
+            try:
+                place.rename(aside)
+            except FileNotFoundError:
+                return None
+        return aside
 
     def delete(self, paths: list[str]) -> list[str]:
         """Delete those of ``paths`` that are ours, being in our folder; return the others.
@@ -87,6 +120,33 @@ class DiskFolder:
         """Return the size of the file system, in GiB."""
         found = os.statvfs(self.instances)
         return max(1, found.f_frsize * found.f_blocks // GIB)
+
+    def _own_names(self, uuid: str) -> list[Path]:
+        return list(self.instances.glob(f".{uuid}.{self.host}.*"))
+
+    def _is_known(self, uuid: str) -> bool:
+        """Whether a disk in its place still has its own name beside it."""
+        place = self.path_of(uuid)
+        return place.exists() and any(place.samefile(own) for own in self._own_names(uuid))
+
+    def _make(self, guest: Guest) -> None:
+        """Make a disk and link it into its place, with its own name beside it.
+
+        :raises FileExistsError: one is there.
+        """
+        self.leave(guest.uuid)  # by an attempt that died; only one is under way here at a time
+        made = self.instances / f".{guest.uuid}.{self.host}.{uuids.uuid4().hex[:8]}"
+        self._fill(made, guest)
+        made.chmod(self.mode)
+        self.path_of(guest.uuid).hardlink_to(made)
+
+    @contextlib.contextmanager
+    def _explained(self, uuid: str, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            reason = f"The disk of instance {uuid} could not be {what} in {self.instances}: {error}."
+            raise errors.DriverError(reason=reason) from error
 
     def _fill(self, disk: Path, guest: Guest) -> None:
         size = max(guest.disk_gb * GIB, 1 << 20)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import libvirt
 from oslo_config import cfg
@@ -69,6 +70,11 @@ class LibvirtSettings:
     ram_allocation_ratio: float = 1.0
     reserved_memory_mb: int = 512
     changes: HostChanges = field(default_factory=HostChanges)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether the hypervisor is on another machine."""
+        return bool(urlsplit(self.uri).hostname)
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts, host: str) -> Self:
@@ -212,8 +218,27 @@ class LibvirtDriver:
         The disks are looked for where QEMU will look for them, by the daemon: this process may be on another machine.
         A guest whose disks are not all there is forgotten again.
         """
+        if disk is DiskSource.REPLACED:
+            self._define_anew(guest, cause)
+            return
         if disk is DiskSource.NEW and guest.definition is None:
             self._on_files(lambda: self._folder.make(guest), self._settings.timing.effect)
+        self._define_as_told(guest, cause)
+
+    def _define_anew(self, guest: Guest, cause: str) -> None:
+        """Make the disk, unless the guest is here: then an earlier attempt has come as far as that."""
+        folder, patience = self._folder, self._settings.timing.effect
+        self._require_own_files(guest.uuid)
+        if self.find(guest.uuid) is None:
+            self._on_files(lambda: folder.make_again(guest), patience)
+        try:
+            self._define_as_told(guest, cause)
+        except errors.DriverError:
+            self._on_files(lambda: folder.unmake(guest.uuid), patience)
+            raise
+        self._on_files(lambda: folder.leave(guest.uuid), patience)
+
+    def _define_as_told(self, guest: Guest, cause: str) -> None:
         if guest.definition is not None:
             told, snapshots = definition.unbundle(guest.definition, guest.uuid)
             changes = self._settings.changes
@@ -281,6 +306,15 @@ class LibvirtDriver:
             if left:
                 LOG.warning("%s: not ours, so not deleted with %s: %s", self.host, uuid, ", ".join(left))
         self._connection.do(lambda call: self._forget(call, uuid, disks=disks))
+
+    def set_aside(self, uuid: str, cause: str) -> None:
+        """Rename the disk."""
+        self._require_own_files(uuid)
+        aside = self._on_files(lambda: self._folder.set_aside(uuid), self._settings.timing.effect)
+        if aside is not None:
+            LOG.warning(
+                "%s: the disk that %s had here was replaced, and is kept as %s [%s]", self.host, uuid, aside, cause
+            )
 
     # -- events
 
@@ -423,6 +457,18 @@ class LibvirtDriver:
         if domain is None:
             raise errors.GuestNotFound(host=self.host, uuid=uuid)
         return domain
+
+    def _require_own_files(self, uuid: str) -> None:
+        """Refuse what needs the files of this host alone where they are another machine's.
+
+        This process would find its own machine's there, or another host's.
+        """
+        if self._settings.is_remote:
+            reason = (
+                f"The disk of instance {uuid} on host {self.host} is on storage of that host, which cannot be reached "
+                "from here: run `evacuator compute` there."
+            )
+            raise errors.DriverError(reason=reason)
 
     @contextlib.contextmanager
     def _explained(self, uuid: str) -> Iterator[None]:

@@ -88,11 +88,13 @@ class SimulatedDriver:
         """Make the guest exist; one that is there with another definition takes the new one and runs on."""
         with self._operation("define", guest.uuid, self._settings.define_seconds):
             # The disk first: when it is missing there is no guest, and nothing to say in the journal.
-            if disk is DiskSource.NEW:
-                self._make_disk(guest, cause)
-            else:
-                self._require_disk(guest.uuid)
             there = self._machine.read(guest.uuid)
+            if disk is DiskSource.REPLACED and there is None:
+                self._require_lost_disk(guest.uuid, cause)
+            if disk is DiskSource.EXISTING:
+                self._require_disk(guest.uuid)
+            else:
+                self._make_disk(guest, cause)
             if there and there.guest == guest:
                 return
             self._machine.note(self._clock(), guest.uuid, Event.DEFINED, cause)
@@ -129,6 +131,12 @@ class SimulatedDriver:
             if disks:
                 self._disk(uuid).unlink(missing_ok=True)
             self._machine.forget(uuid)
+
+    def set_aside(self, uuid: str, cause: str) -> None:  # noqa: ARG002 - the journal tells of guests, not of disks
+        """Hide the disk."""
+        with self._operation("set_aside", uuid):
+            if self._disk(uuid).exists():
+                self._disk(uuid).rename(self._disks / f".{uuid}.{self._clock():.0f}.aside")
 
     def watch(self, changed: Callable[[str, PowerState], None]) -> None:
         """Do nothing: a simulated guest changes by itself only when its host dies, which is then silent."""
@@ -195,6 +203,11 @@ class SimulatedDriver:
         if not self._disk(uuid).exists():
             raise self._disk_missing(uuid)
 
+    def _require_lost_disk(self, uuid: str, cause: str) -> None:
+        disk = self._disk(uuid)
+        if disk.exists() and _work_of(json.loads(disk.read_text())["made_by"]) != _work_of(cause):
+            raise errors.DiskNotLost(uuid=uuid, host=self.host, path=disk)
+
     def _make_disk(self, guest: Guest, cause: str) -> None:
         """Make a disk beside its place and link it there, which fails if one is there: that one is kept.
 
@@ -208,3 +221,8 @@ class SimulatedDriver:
             pass
         finally:
             made.unlink()
+
+
+def _work_of(cause: str) -> str:
+    """Return of a cause what each attempt at the same work has in common: ``migration 7``."""
+    return cause.partition(" attempt ")[0]

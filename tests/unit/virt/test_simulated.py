@@ -299,6 +299,7 @@ class TestMains:
             lambda: driver.power_off(running.uuid, "c"),
             lambda: driver.reboot(running.uuid, "c", hard=True),
             lambda: driver.destroy(running.uuid, "c", disks=True),
+            lambda: driver.set_aside(running.uuid, "c"),
         ]
         assert len(calls) == len(OPERATIONS)
         for call in calls:

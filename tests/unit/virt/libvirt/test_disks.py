@@ -113,6 +113,50 @@ def test_what_an_attempt_that_died_left_is_removed_but_not_what_another_host_is_
     assert names(make()) == [f".{GUEST.uuid}.b.0123abcd", f"{GUEST.uuid}.qcow2"]
 
 
+def test_a_lost_disk_is_made_again_and_known_until_it_is_left(tools, make):
+    make().make_again(GUEST)
+    made = make().path_of(GUEST.uuid).stat().st_ino
+
+    make().make_again(GUEST)
+    assert make().path_of(GUEST.uuid).stat().st_ino == made
+    assert len(names(make())) == 2
+
+    make().leave(GUEST.uuid)
+    assert names(make()) == [f"{GUEST.uuid}.qcow2"]
+    with pytest.raises(errors.DiskNotLost, match="is there already"):
+        make().make_again(GUEST)
+
+
+def test_a_disk_that_is_not_lost_is_no_attempts_to_unmake(tools, make):
+    make().path_of(GUEST.uuid).write_text("precious")
+    (make().instances / f".{GUEST.uuid}.a.0123abcd").write_text("half")
+
+    with pytest.raises(errors.DiskNotLost):
+        make().make_again(GUEST)
+    make().unmake(GUEST.uuid)
+
+    assert names(make()) == [f"{GUEST.uuid}.qcow2"]
+    assert make().path_of(GUEST.uuid).read_text() == "precious"
+
+
+def test_what_was_made_again_can_be_unmade(tools, make):
+    make().make_again(GUEST)
+
+    make().unmake(GUEST.uuid)
+
+    assert names(make()) == []
+
+
+def test_a_disk_is_set_aside_under_a_name_that_ends_as_before(make):
+    make().path_of(GUEST.uuid).write_text("old")
+
+    aside = make().set_aside(GUEST.uuid)
+
+    assert (aside.suffix, aside.read_text()) == (".qcow2", "old")
+    assert names(make()) == [aside.name]
+    assert make().set_aside(GUEST.uuid) is None
+
+
 def test_a_tool_that_fails_leaves_nothing_and_its_words(tools, make):
     (tools / "broken").touch()
 

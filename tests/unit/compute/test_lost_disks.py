@@ -1,0 +1,48 @@
+from pathlib import Path
+
+import pytest
+
+from evacuator.virt.driver import Driver
+from evacuator.virt.simulated import FOLDER, SimulatedDriver, SimulatedSettings, parse_faults
+from tests.unit.compute.lost_disks import LostDisks
+
+
+class TestSimulatedHosts(LostDisks):
+    @pytest.fixture(autouse=True)
+    def _here(self, tmp_path):
+        self.root = tmp_path / FOLDER
+        self.faults = []
+
+    def make_driver(self, host: str) -> Driver:
+        faults = parse_faults(self.faults)
+        return SimulatedDriver(host, self.root, SimulatedSettings(shared_storage=False, faults=faults))
+
+    def disk_of(self, host: str, server: str) -> Path:
+        return self.root / host / "disks" / server
+
+    def test_the_new_disk_goes_with_a_guest_that_is_not_started(self, make_hosts, image):
+        self.faults = ["power_on@b"]
+        hosts = make_hosts()
+        server = hosts.create("a", image)
+        hosts.fence("a")
+
+        with self.untouched(self.disk_of("a", server)):
+            record = hosts.evacuate(server, starts=True)
+
+        assert record.status == "failed"
+        assert hosts.instance(server).host == "a"
+        assert self.others("b", server) == []
+        assert not self.disk_of("b", server).exists()
+
+    def test_an_evacuation_is_not_over_before_the_old_disk_is_aside(self, make_hosts, image):
+        self.faults = ["set_aside@a:1"]
+        hosts = make_hosts()
+        server = hosts.create("a", image)
+        hosts.fence("a")
+        record = hosts.evacuate(server)
+
+        hosts.come_back("a")
+        assert hosts.record(record.id).status == "done"
+
+        hosts.managers["a"].clean()
+        assert hosts.record(record.id).status == "completed"
