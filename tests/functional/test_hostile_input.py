@@ -254,7 +254,8 @@ def test_a_number_out_of_range_is_refused_wherever_there_is_one(target, value):
 
 
 @pytest.mark.parametrize(
-    "moment", ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00", "2026-13-01", "2026-01-01T25:00:00Z", "now", ""]
+    "moment",
+    ["9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00", "2026-13-01", "2026-01-01T25:00:00Z", "now", ""],
 )
 def test_a_moment_that_is_on_no_calendar_is_refused(target, moment):
     query = urlencode({"changes-since": moment})
