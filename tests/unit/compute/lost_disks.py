@@ -17,7 +17,7 @@ from evacuator.db import instances, schema
 from evacuator.db.models import Instance, InstanceActionEvent, Migration, Service
 from evacuator.db.session import open_database
 from evacuator.engine.accept import EvacuationOrder, accept_evacuation
-from evacuator.engine.create import NewInstances, create_instances
+from evacuator.engine.create import NeededImage, NewInstances, create_instances
 from evacuator.engine.engine import Engine, Rules
 from evacuator.evacuation.states import VmState
 from evacuator.virt.driver import Driver
@@ -65,7 +65,7 @@ class Hosts:
 
     def create(self, host: str, image: str | None) -> str:
         """Make a server on a host; it runs when this returns."""
-        wanted = NewInstances("server", "1", image_ref=image, requested_host=host)
+        wanted = NewInstances("server", "1", image=NeededImage(image) if image else None, requested_host=host)
         (made,) = create_instances(self.engine, RequestContext.of_service("test"), wanted)
         assert self.instance(made.uuid).vm_state == VmState.ACTIVE, self.instance(made.uuid).fault
         return made.uuid
