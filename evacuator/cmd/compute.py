@@ -9,13 +9,18 @@ from oslo_config import cfg
 from evacuator.cmd import logs, serving, wiring
 from evacuator.cmd.options import add_config_file
 
+#: The exit status when another manager took this one's place. Whoever starts it again takes it back.
+SUPERSEDED = 3
+
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the command."""
     parser = subparsers.add_parser(
         "compute",
         help="manage one host",
-        description="Manage one host: carry out evacuations to it, clean up after evacuations away from it, report up.",
+        description="Manage one host: carry out evacuations to it, clean up after evacuations away from it, report up. "
+        "Exit status: 0 when it was told to stop, 3 when another process manages the host by now, or its service was "
+        "deleted.",
     )
     parser.add_argument("--host", metavar="H", help="the host's name in the services API (default: [DEFAULT] host)")
     parser.add_argument("--state-dir", metavar="D", type=Path, help="where simulated hypervisors are kept")
@@ -39,5 +44,5 @@ def run(args: argparse.Namespace) -> int:
         up = service.start()
         print(f"{driver.host} {'is up' if up else 'is not up yet'}", flush=True)
         wiring.tell_systemd("READY=1")
-        wait()
-    return 0
+        wait(service.superseded)
+    return SUPERSEDED if service.superseded.is_set() else 0

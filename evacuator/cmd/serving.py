@@ -3,7 +3,7 @@
 import ipaddress
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -82,8 +82,11 @@ def show_metrics(conf: cfg.ConfigOpts) -> Callable[[], None]:
 
 
 @contextmanager
-def told_to_stop() -> Iterator[Callable[[], None]]:
-    """Within this, SIGTERM and SIGINT end the wait that is yielded; a second one ends the process."""
+def told_to_stop() -> Iterator[Callable[..., None]]:
+    """Within this, SIGTERM and SIGINT end the wait that is yielded; a second one ends the process.
+
+    So does any of the events that it is given.
+    """
     stopping = threading.Event()
 
     def stop(signum: int, _frame: FrameType | None) -> None:
@@ -92,13 +95,13 @@ def told_to_stop() -> Iterator[Callable[[], None]]:
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield lambda: _wait(stopping)
+        yield lambda *events: _wait(stopping, events)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def _wait(stopping: threading.Event) -> None:
+def _wait(stopping: threading.Event, others: Sequence[threading.Event]) -> None:
     # Not for ever at once: a signal that another thread took is then noticed all the same.
-    while not stopping.wait(1.0):
+    while not (stopping.wait(1.0) or any(other.is_set() for other in others)):
         pass

@@ -99,6 +99,8 @@ class ComputeService:
         self._times = times
         self._stop_listening: Callable[[], None] | None = None
         self._registered = False
+        #: Set once another manager has taken this one's place.
+        self.superseded = threading.Event()
         self._timers: list[Timer] = []
 
     def start(self) -> bool:
@@ -140,6 +142,7 @@ class ComputeService:
             LOG.error("%s", superseded)  # noqa: TRY400 - the sentence says it all
             self._fall_silent()
             self._workers.stop(0)
+            self.superseded.set()
         except EvacuatorError as error:
             LOG.error("%s: %s", name, error)  # noqa: TRY400
         except Exception:

@@ -150,6 +150,17 @@ def test_everything_restarted_at_once_in_the_middle_goes_on(cluster: Cluster) ->
         assert cluster.starts(server, "b", "c") == number % 2
 
 
+def test_of_two_managers_for_one_host_the_older_one_ends_and_says_why(cluster: Cluster) -> None:
+    older = cluster.computes["c"]
+    newer = Process(cluster, "c-again", ["compute", "--host", "c", "--state-dir", str(cluster.state_dir)])
+    cluster.strangers.append(newer)
+    newer.start()
+    assert older.wait_for_end() == 3
+    assert "Another compute manager has registered for host c" in older.tail()
+    cluster.wait_up("c")
+    assert newer.stop() == 0
+
+
 # -- the source returns
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -114,7 +115,7 @@ class Story:
 
     def _show(self) -> None:
         observed = [self._observe(server) for server in self._servers]
-        self._console.print(table_of(observed))
+        self._console.print(Padding(table_of(observed), (1, 0)))
         for each in observed:
             self._problems += [f"{each.name}: {problem}" for problem in each.problems]
 
@@ -159,8 +160,9 @@ class Story:
 
 def table_of(observed: list[Observed]) -> Table:
     """Show what happened to each server, for a reader who looks once."""
-    table = Table(box=box.SIMPLE)
-    for title in ("server", "was", "asked at", "from -> to", "is now", "promised", "powered on", "verdict"):
+    # Narrow enough for a terminal of 80 columns.
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for title in ("server", "was", "asked at", "moved", "is now", "promised", "powered on", "verdict"):
         table.add_column(title, no_wrap=True)
     for each in observed:
         holds = not each.problems

@@ -1,8 +1,11 @@
 from dataclasses import replace
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from evacuator.cmd.demo.judge import PROMISES, Observed
+from evacuator.cmd.demo.story import table_of
 
 
 def observed(microversion, before, **values):
@@ -44,3 +47,14 @@ def test_an_active_server_is_powered_on_exactly_once(power_ons, said):
 )
 def test_everything_else_that_is_not_as_promised_is_named(values, problem):
     assert observed("2.95", "ACTIVE", **values).problems == [problem]
+
+
+def test_the_table_fits_a_terminal_of_80_columns():
+    everything = [observed(version, before, name=f"{before.lower()}-{version}") for version, before in PROMISES] + [
+        observed("2.95", "SHUTOFF", name="shutoff-295", power_ons=2)
+    ]
+    out = StringIO()
+    Console(file=out, width=80).print(table_of(everything))
+    assert "…" not in out.getvalue()
+    for word in ("shutoff-2.95", "SHUTOFF", "asked at", "moved", "powered on", "2 times", "NOT OK"):
+        assert word in out.getvalue()
