@@ -81,6 +81,8 @@ def test_hypervisors_are_listed_and_shown_by_name(openstack: Openstack) -> None:
     assert openstack.json("hypervisor", "list", "--long", version="2.87")[0]["vCPUs"] == 256
     shown = openstack.json("hypervisor", "show", "b")
     assert (shown["hypervisor_hostname"], shown["service_host"], shown["aggregates"]) == ("b", "b", [])
+    for version in ("2.87", "2.53", "2.52", "2.27", "2.1"):
+        assert openstack.json("hypervisor", "show", "b", version=version)["hypervisor_hostname"] == "b"
     assert openstack.json("hypervisor", "stats", "show", version="2.87")["count"] == 4
 
 
