@@ -213,6 +213,7 @@ OPERATIONS = (
     Operation("get", "/images/{image_id}", 200, thing(r.IMAGE)),
     Operation("get", "/v2/images", 200, many("images", thing(r.IMAGE)), query="images_query"),
     Operation("get", "/v2/images/{image_id}", 200, thing(r.IMAGE)),
+    Operation("get", "/networks", 200, one("networks", plainly({"type": "array", "maxItems": 0}))),
     Operation("get", "/versions/{version}", 200, one("version", plainly(r.OBJECT)), missing_is_a_page=True),
 )
 

@@ -141,6 +141,7 @@ EXCHANGES = (
     Exchange("aggregates/show", "GET", "/os-aggregates/1"),
     Exchange("images/list", "GET", "/images", query="images_query"),
     Exchange("images/show", "GET", f"/images/{IMAGE}"),
+    Exchange("networks/list", "GET", "/networks"),
     Exchange("services/list", "GET", "/os-services?host=compute-4", query="services_query", also=("2.69",)),
     # From here on, what is asked changes things.
     act("evacuate", "evacuate", "evacuate_schema", one_on_the_dead_host, code=200),
