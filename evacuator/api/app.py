@@ -26,6 +26,7 @@ from evacuator.api.resources import (
     images,
     instance_actions,
     migrations,
+    networks,
     openapi,
     server_actions,
     servers,
@@ -73,6 +74,7 @@ ROUTES: tuple[tuple[str, MakeResource], ...] = (
     # The novaclient asks for images here.
     ("/v2/images", images.Images),
     ("/v2/images/{image_id}", images.Image),
+    ("/networks", networks.Networks),
     ("/versions/{version}", versions.NamedVersion),
 )
 

@@ -177,7 +177,13 @@ OPERATIONS = (
         many("hypervisors", _hypervisor_servers),
         served="names_hypervisors_by_number",
     ),
-    Operation("get", "/os-hypervisors/{hypervisor_id}/uptime", served="sums_up_hypervisors"),
+    Operation(
+        "get",
+        "/os-hypervisors/{hypervisor_id}/uptime",
+        200,
+        one("hypervisor", thing(r.HYPERVISOR_UPTIME)),
+        served="sums_up_hypervisors",
+    ),
     Operation("get", "/os-availability-zone", 200, many("availabilityZoneInfo", thing(r.ZONE))),
     Operation("get", "/os-availability-zone/detail", 200, many("availabilityZoneInfo", thing(r.ZONE))),
     Operation("get", "/os-aggregates", 200, many("aggregates", AGGREGATE)),
@@ -207,6 +213,7 @@ OPERATIONS = (
     Operation("get", "/images/{image_id}", 200, thing(r.IMAGE)),
     Operation("get", "/v2/images", 200, many("images", thing(r.IMAGE)), query="images_query"),
     Operation("get", "/v2/images/{image_id}", 200, thing(r.IMAGE)),
+    Operation("get", "/networks", 200, one("networks", plainly({"type": "array", "maxItems": 0}))),
     Operation("get", "/versions/{version}", 200, one("version", plainly(r.OBJECT)), missing_is_a_page=True),
 )
 

@@ -214,6 +214,7 @@ UNGUARDED = frozenset(
         ("GET", "/images/{image_id}"),
         ("GET", "/v2/images"),
         ("GET", "/v2/images/{image_id}"),
+        ("GET", "/networks"),
         ("GET", "/versions/{version}"),
     }
 )

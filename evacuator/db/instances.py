@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, load_only
 
 from evacuator.db import services
 from evacuator.db.clock import now
-from evacuator.db.models import Instance
+from evacuator.db.models import ComputeNode, Instance
 from evacuator.db.writes import Facts, change_one
 from evacuator.errors import InstanceNotFound
 
@@ -72,8 +72,13 @@ def find(session: Session, uuid: str) -> Instance | None:
 
 
 def columns(session: Session, uuid: str) -> Mapping[str, Any]:
-    """Return what an instance is in this transaction, its own writes included; what was read of it stays as it was."""
-    return dict(session.execute(select(Instance.__table__).where(Instance.uuid == uuid)).mappings().one())
+    """Return what an instance is in this transaction, its own writes included; what was read of it stays as it was.
+
+    Its ``node`` is what its host's hypervisor calls itself.
+    """
+    node = select(ComputeNode.hypervisor_hostname).where(ComputeNode.host == Instance.host).scalar_subquery()
+    statement = select(Instance.__table__, node.label("node")).where(Instance.uuid == uuid)
+    return dict(session.execute(statement).mappings().one())
 
 
 def insert(session: Session, instance: Instance) -> None:

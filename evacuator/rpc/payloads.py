@@ -54,7 +54,7 @@ def _instance(event: Event) -> dict[str, Any]:
         "display_description": row["display_description"],
         "host_name": row["hostname"],
         "host": row["host"],
-        "node": row["host"],
+        "node": row["node"] or row["host"],
         "availability_zone": row["availability_zone"],
         "tenant_id": row["project_id"],
         "user_id": row["user_id"],

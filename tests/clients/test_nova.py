@@ -1,8 +1,13 @@
 """The ``nova`` client, which has ``host-evacuate`` and asks for newer versions than there are."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from keystoneauth1.noauth import NoAuth
+from keystoneauth1.session import Session
+from keystoneauth1.token_endpoint import Token
+from novaclient import client
 
 from tests.acceptance.site import Site, until
 from tests.clients.commands import Nova
@@ -130,6 +135,16 @@ def test_servers_that_cannot_be_evacuated_are_rows_too(nova: Nova, site: Site, b
     assert refused["Evacuate Accepted"] == "False"
     assert "Compute service of c is still in use." in refused["Error Message"]
     assert nova.run("host-evacuate", "--strict", "nowhere").status == 1
+
+
+@pytest.mark.filterwarnings("ignore")  # the client's own: what it will drop
+@pytest.mark.parametrize("way_in", [lambda url: NoAuth(endpoint=url), lambda url: Token(url, "admin")])
+def test_programs_come_in_without_a_keystone(site: Site, boot: Boot, way_in: Callable[[str], Any]) -> None:
+    server = boot("library")
+    nova = client.Client("2.53", session=Session(auth=way_in(f"{site.url}/v2.1")))
+    assert nova.servers.get(server).name == "library"
+    assert {service.host for service in nova.services.list(binary="nova-compute")} == {"a", "b", "c", "d"}
+    assert nova.versions.get_current().version == "2.95"
 
 
 def test_after_all_of_it_every_invariant_holds(site: Site) -> None:

@@ -25,6 +25,8 @@ def test_a_token_carries_an_identity(site: Site) -> None:
     options = ("--os-auth-type", "admin_token", "--os-endpoint", f"{site.url}/v2.1", "--os-token", "ann:blue")
     member = Openstack("openstack", {"OS_IDENTITY_API_VERSION": "3"}, options)
     assert {row["Name"] for row in member.json("flavor", "list")} >= {"m1.tiny"}
+    override = {"OS_IDENTITY_API_VERSION": "3", "OS_IDENTITY_ENDPOINT_OVERRIDE": f"{site.url}/v2.1"}
+    assert Openstack("openstack", override, options).json("server", "list") == []
     refused = member.run("compute", "service", "list")
     assert refused.status == 1
     assert "Policy doesn't allow os_compute_api:os-services:list to be performed" in refused.err
@@ -81,6 +83,8 @@ def test_hypervisors_are_listed_and_shown_by_name(openstack: Openstack) -> None:
     assert openstack.json("hypervisor", "list", "--long", version="2.87")[0]["vCPUs"] == 256
     shown = openstack.json("hypervisor", "show", "b")
     assert (shown["hypervisor_hostname"], shown["service_host"], shown["aggregates"]) == ("b", "b", [])
+    for version in ("2.87", "2.53", "2.52", "2.27", "2.1"):
+        assert openstack.json("hypervisor", "show", "b", version=version)["hypervisor_hostname"] == "b"
     assert openstack.json("hypervisor", "stats", "show", version="2.87")["count"] == 4
 
 
@@ -312,6 +316,7 @@ def test_the_whole_story_from_a_new_server_to_its_end(openstack: Openstack, site
 
 
 def test_the_gate_jobs_of_nova_find_what_they_look_for(openstack: Openstack, site: Site, boot: Boot, dead: Die) -> None:
+    assert openstack.json("network", "list", "--no-share") == []
     server = boot("gate")
     dead("a")
     dead("b")

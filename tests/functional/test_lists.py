@@ -305,6 +305,14 @@ def test_an_unknown_hypervisor_is_not_found(site):
     assert site.get("/os-hypervisors/name", "2.53").status_int == 400
 
 
+@pytest.mark.parametrize("version", ["2.1", "2.87"])
+def test_a_client_that_asks_how_long_a_hypervisor_has_run_is_not_refused(outage, version):
+    brief = outage.site.get("/os-hypervisors", version).json["hypervisors"][0]
+    answer = outage.site.get(f"/os-hypervisors/{brief['id']}/uptime", version)
+    assert answer.json == {"hypervisor": {**brief, "uptime": ""}}
+    assert fault(outage.site.get("/os-hypervisors/9/uptime"))[1] == 404
+
+
 def test_members_see_no_hypervisors(site):
     for path in ("", "/detail", "/1", "/x/search", "/x/servers", "/statistics", "/1/uptime"):
         assert site.get(f"/os-hypervisors{path}", token="user:project").status_int == 403

@@ -86,6 +86,7 @@ def test_an_evacuation_is_told_from_its_acceptance_to_its_end(heard):
         "rebuilding",
         "running",
     )
+    assert [told["node"] for told in (asked, ended)] == ["dead.example.org", f"{host}.example.org"]
     assert (started["host"], started["task_state"]) == ("dead", "rebuilding")
     assert (ended["host"], ended["state"], ended["task_state"], ended["power_state"]) == (
         host,
@@ -237,7 +238,7 @@ def conf():
 
 def row(**values):
     return {
-        "uuid": "u", "display_name": "web", "display_description": None, "hostname": "web", "host": "a",
+        "uuid": "u", "display_name": "web", "display_description": None, "hostname": "web", "host": "a", "node": "a",
         "availability_zone": "nova", "project_id": "p", "user_id": "o", "reservation_id": "r", "vm_state": "active",
         "task_state": None, "power_state": 1, "locked": False, "locked_reason": None, "image_ref": None,
         "key_name": None, "metadata": {}, "created_at": None, "updated_at": None, "launched_at": None,

@@ -71,6 +71,7 @@ MATRIX = [
     ("GET", "/flavors/1", None, (200,) * 5),
     ("GET", "/flavors/1/os-extra_specs", None, LOOKS),
     ("GET", "/images", None, (200,) * 5),
+    ("GET", "/networks", None, (200,) * 5),
     ("GET", "/os-availability-zone", None, (200,) * 5),
     ("GET", "/os-availability-zone/detail", None, ADMINISTERS),
     ("GET", "/os-services", None, ADMINISTERS),

@@ -146,12 +146,12 @@ class HypervisorServers(HypervisorResource):
 class HypervisorUptime(HypervisorResource):
     """``/os-hypervisors/{hypervisor_id}/uptime``, until 2.87."""
 
-    def on_get(self, request: Request, _response: falcon.Response, *, hypervisor_id: str) -> None:
-        """Say that no driver here tells that."""
+    def on_get(self, request: Request, response: falcon.Response, *, hypervisor_id: str) -> None:
+        """Show a hypervisor with what no driver here tells: clients that ask want an answer, or they show nothing."""
         request.require(request.behaviour.sums_up_hypervisors)
         self._parts.policy.check(request.identity, policies.HYPERVISORS_UPTIME)
-        self._get(request, hypervisor_id)
-        raise Invalid(reason="The hypervisor does not tell how long it has run.")
+        brief = HypervisorView(request.behaviour).brief(self._get(request, hypervisor_id))
+        response.media = {"hypervisor": brief | {"uptime": ""}}
 
 
 def _wants_servers(request: Request, query: Query) -> bool:

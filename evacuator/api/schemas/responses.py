@@ -168,6 +168,10 @@ HYPERVISOR_BRIEF = Thing(
     frozenset({"servers"}),
 )
 
+HYPERVISOR_UPTIME = Thing(
+    {"id": ID, "hypervisor_hostname": TEXT, "state": TEXT, "status": TEXT, "uptime": {"const": ""}},
+)
+
 SUMS: Mapping[str, Kind] = {
     "vcpus": NUMBER,
     "memory_mb": NUMBER,
