@@ -120,6 +120,11 @@ def register(conf: cfg.ConfigOpts) -> None:
     conf.register_opts(OPTS, group=GROUP.name)
 
 
+def host_sections(conf: cfg.ConfigOpts) -> frozenset[str]:
+    """Return the hosts that have a section ``[host:NAME]`` of their own."""
+    return frozenset(name.removeprefix("host:") for name in conf.list_all_sections() if name.startswith("host:"))
+
+
 def of_host(conf: cfg.ConfigOpts, host: str, option: str) -> str | None:
     """Return what is configured for one host: in its own section, else for all of them."""
     section = f"host:{host}"

@@ -1,6 +1,5 @@
 """A site whose hosts are those of the lab: one all-in-one process that drives them all, and what there is to see."""
 
-import subprocess
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -43,12 +42,6 @@ class RealSite(Site):
         super().__init__(state_dir, ",".join(lab.hosts), DOWN_TIME, more)
         self.lab = lab
         witness.build(lab.images / f"{IMAGE}.raw", period=2)
-
-    def verify(self) -> "subprocess.CompletedProcess[str]":
-        """Judge the database alone: `evacuator verify` looks into simulated hypervisors only."""
-        where = self._config.with_suffix(".verify.conf")
-        where.write_text(f"[database]\nconnection = sqlite:///{self.state_dir}/evacuator.sqlite\n")
-        return self.run("verify", "--config-file", str(self._config), "--config-file", str(where))
 
     def a_running_server(self, host: str = "a", name: str = "server") -> str:
         """Make a server on a host; it has booted once when this returns."""
