@@ -69,7 +69,7 @@ class Hypervisors:
 
 def hypervisors_of(conf: cfg.ConfigOpts, hosts: Iterable[str]) -> Hypervisors:
     """Reach each of ``hosts`` of which this configuration says where it is: in its own section, or as this machine."""
-    known = host_sections(conf) | {conf.host}
+    known = {*host_sections(conf), conf.host}
     timing = Timing(conf.libvirt.call_timeout, conf.libvirt.effect_timeout)
     connections, unseen = [], {}
     for host in hosts:
