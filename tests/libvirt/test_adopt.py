@@ -7,7 +7,7 @@ import pytest
 
 from evacuator.virt.libvirt.definition import NAMESPACE
 from tests.libvirt import witness
-from tests.libvirt.real_site import RealSite
+from tests.libvirt.real_site import RealSite, command
 
 DOMAIN = """
 <domain type='qemu'>
@@ -85,10 +85,6 @@ def site(lab, tmp_path):
     site = RealSite(tmp_path / "site", lab)
     yield site
     site.kill()
-
-
-def command(site, *words):
-    return site.run(*words, "--state-dir", str(site.state_dir), "--config-file", str(site._config))
 
 
 def test_ten_hand_made_domains_are_adopted_evacuated_and_released(lab, site, hand_made):
