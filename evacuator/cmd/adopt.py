@@ -11,8 +11,9 @@ from oslo_config import cfg
 
 from evacuator.cmd import state_dir, wiring
 from evacuator.cmd.options import add_config_file
+from evacuator.conf.libvirt import host_sections
 from evacuator.context import RequestContext
-from evacuator.db import schema
+from evacuator.db import census, schema
 from evacuator.engine import adopt as adopting
 from evacuator.engine.adopt import ExistingGuest
 from evacuator.engine.engine import Engine, Rules
@@ -55,16 +56,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Adopt, and say what became of each domain."""
-    with adoption_of(args.host) as adoption, engine_of(args.state_dir) as engine:
+    with adoption_of(args.host) as adoption:
         chosen = choose(adoption.survey(), args.names, every=args.all)
-        if not args.dry_run:
+        if args.dry_run:
+            return 0 if all([_show(found) for found in chosen]) else 1  # noqa: C419 - every one
+        with engine_of(args.host, args.state_dir) as engine:
             driver = wiring.driver_of(cfg.CONF, args.host, None)
             try:
                 adopting.register_node(engine, args.host, asdict(driver.facts()))
             finally:
                 driver.close()
-        taken = [_adopt(engine, adoption, args, found) for found in chosen]
+            taken = [_adopt(engine, adoption, args, found) for found in chosen]
     return 0 if all(taken) else 1
+
+
+def _show(found: "Found") -> bool:
+    """Say what would become of a domain; no database is needed for that."""
+    if found.obstacles:
+        print(f"{found.name}: cannot be adopted")
+        _print_each(found.obstacles)
+        return False
+    print(f"{found.name}: {'is adopted' if found.marked else 'can be adopted'}")
+    _print_each(found.notes)
+    return True
 
 
 def _adopt(engine: Engine, adoption: "Adoption", args: argparse.Namespace, found: "Found") -> bool:
@@ -72,23 +86,19 @@ def _adopt(engine: Engine, adoption: "Adoption", args: argparse.Namespace, found
         print(f"{found.name}: not adopted")
         _print_each(found.obstacles)
         return False
-    if args.dry_run:
-        print(f"{found.name}: {'is adopted' if found.marked else 'can be adopted'}")
-        _print_each(found.notes)
-        return True
     context = RequestContext(user_id="admin", project_id=args.project, is_admin=True)
     room = Room(found.vcpus, found.memory_mb, found.disk_gb)
     try:
         definition = adoption.take(found.uuid, f"adopted into {args.host}")
         guest = ExistingGuest(found.uuid, found.name, room, found.power_state, definition)
-        new = adopting.adopt_guest(engine, context, args.host, guest)
+        outcome = adopting.adopt_guest(engine, context, args.host, guest)
     except EvacuatorError as error:
         print(f"{found.name}: not adopted")
         _print_each([str(error)])
         if not found.marked:
             adoption.let_go(found.uuid)
         return False
-    print(f"{found.name}: {'adopted' if new else 'was adopted; its definition was read anew'} ({found.uuid})")
+    print(f"{found.name}: {outcome} ({found.uuid})")
     _print_each(found.notes)
     return True
 
@@ -127,6 +137,7 @@ def adoption_of(host: str) -> Iterator["Adoption"]:
         raise NotConfigured(reason=f"This needs libvirt's Python bindings ({error}): see docs/libvirt.md.") from error
     conf.set_override("driver", "libvirt", "compute")
     adoption = adoption_on(conf, host)
+    print(f"Host {host} is at {adoption.uri}.")
     try:
         yield adoption
     finally:
@@ -134,8 +145,11 @@ def adoption_of(host: str) -> Iterator["Adoption"]:
 
 
 @contextmanager
-def engine_of(directory: Path | None) -> Iterator[Engine]:
-    """Open the database; all-in-one's own only while that does not run."""
+def engine_of(host: str, directory: Path | None) -> Iterator[Engine]:
+    """Open the database; all-in-one's own only while that does not run.
+
+    :raises NotConfigured: neither the configuration nor the database knows such a host.
+    """
     with ExitStack() as closing:
         default = None
         if directory is not None and not cfg.CONF.database.connection:
@@ -144,6 +158,12 @@ def engine_of(directory: Path | None) -> Iterator[Engine]:
         closing.callback(database.close)
         if default is not None:
             schema.upgrade(database)
+        known = {*census.hosts(database), *host_sections(cfg.CONF), cfg.CONF.host}
+        if host not in known:
+            raise NotConfigured(
+                reason=f"There is no host {host}: neither a section [host:{host}] in the configuration nor a compute "
+                f"service. Known: {', '.join(sorted(known))}."
+            )
         yield Engine(database, _Silence(), Rules())
 
 

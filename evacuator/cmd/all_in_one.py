@@ -15,6 +15,7 @@ from evacuator.cmd.application import application_of
 from evacuator.cmd.http_server import HttpServer
 from evacuator.cmd.options import add_config_file, add_listen
 from evacuator.compute.service import ComputeService
+from evacuator.conf.libvirt import require_sections_of
 from evacuator.db import schema
 from evacuator.errors import NotConfigured
 from evacuator.rpc.transport import prefer_in_process
@@ -49,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     conf = cfg.CONF
     if args.driver:
         conf.set_override("driver", args.driver, "compute")
+    if conf.compute.driver == "libvirt":
+        require_sections_of(conf, args.hosts)
     serving.check_address(conf, args.listen)
     prefer_in_process(conf)
     logs.start(conf)

@@ -27,20 +27,21 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def run(args: argparse.Namespace) -> int:
     """Release, and say what became of each domain."""
-    with adoption_of(args.host) as adoption, engine_of(args.state_dir) as engine:
+    with adoption_of(args.host) as adoption, engine_of(args.host, args.state_dir) as engine:
         chosen = choose(adoption.survey(), args.names, every=args.all)
-        if args.all:
-            chosen = [found for found in chosen if found.marked]
-        released = [_release(engine, adoption, args.host, found) for found in chosen]
+        released = [_release(engine, adoption, args.host, found, every=args.all) for found in chosen]
     return 0 if all(released) else 1
 
 
-def _release(engine: Engine, adoption: "Adoption", host: str, found: "Found") -> bool:
+def _release(engine: Engine, adoption: "Adoption", host: str, found: "Found", *, every: bool) -> bool:
     try:
         known = release_guest(engine, host, found.uuid)
         adoption.let_go(found.uuid)
     except EvacuatorError as error:
         print(f"{found.name}: not released\n    {error}")
         return False
-    print(f"{found.name}: {'released' if known or found.marked else 'was not ours'}")
+    if known or found.marked:
+        print(f"{found.name}: released")
+    elif not every:
+        print(f"{found.name}: was not ours")
     return True

@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from evacuator.db.session import Database
 from evacuator.errors import EvacuatorError, NotConfigured
 from evacuator.evacuation.invariants import findings
 from evacuator.evacuation.invariants.codes import Finding
-from evacuator.evacuation.invariants.facts import Bounds, Site
+from evacuator.evacuation.invariants.facts import Bounds, Evidence, Site
 from evacuator.virt.simulated import evidence
 
 #: Database and hypervisors are read one after the other, and work goes on meanwhile. What is wrong only by that is
@@ -33,15 +34,16 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     parser = subparsers.add_parser(
         "verify",
         help="check every invariant; read only",
-        description="Read the whole database, and with --state-dir the simulated hypervisors, change nothing, and "
-        "print every broken invariant with its code and the next command to run. Exit status: 0 when everything "
-        "holds, 1 when not, 2 when it could not look.",
+        description="Read the whole database, and what the hypervisors have: libvirt hosts as far as they answer and "
+        "the configuration says where they are, simulated ones with --state-dir. Change nothing, and print every "
+        "broken invariant with its code and the next command to run. Exit status: 0 when everything holds, 1 when not, "
+        "2 when it could not look.",
     )
     parser.add_argument(
         "--state-dir",
         metavar="D",
         type=Path,
-        help="look at the simulated hypervisors there too; the database is D/evacuator.sqlite unless one is configured",
+        help="the database is D/evacuator.sqlite, unless one is configured; simulated hypervisors are looked at there",
     )
     add_config_file(parser)
     parser.set_defaults(run=run)
@@ -51,19 +53,20 @@ def run(args: argparse.Namespace) -> int:
     """Look, print, and say by the exit status whether everything holds."""
     conf = cfg.CONF
     try:
-        database = open_to_look(conf, args.state_dir)
-        try:
+        with ExitStack() as closing:
+            database = open_to_look(conf, args.state_dir)
+            closing.callback(database.close)
             census.require_schema(database)
-            look = partial(_look, conf, database, args.state_dir)
+            look = partial(_look, conf, database, _eyes(conf, database, args.state_dir, closing))
             site = look()
             wrong = confirmed(site, look)
-        finally:
-            database.close()
     except EvacuatorError as error:
         print(f"evacuator verify: {error}", file=sys.stderr)
         return COULD_NOT_LOOK
     for finding in wrong:
         print(_lines(finding))
+    for host, reason in sorted(site.evidence.unseen.items()) if site.evidence else ():
+        print(f"not looked at: host {host}: {reason}")
     print(_summary(site, wrong))
     return BROKEN if any(finding.broken for finding in wrong) else HOLDS
 
@@ -82,9 +85,25 @@ def open_to_look(conf: cfg.ConfigOpts, directory: Path | None) -> Database:
     return census.open_to_look(url)
 
 
-def _look(conf: cfg.ConfigOpts, database: Database, directory: Path | None) -> Site:
+def _look(conf: cfg.ConfigOpts, database: Database, eyes: Callable[[], Evidence | None]) -> Site:
     taken = census.take(database, conf.service_down_time)
-    return Site(taken, evidence.look(directory) if directory else None, bounds_of(conf))
+    return Site(taken, eyes(), bounds_of(conf))
+
+
+def _eyes(
+    conf: cfg.ConfigOpts, database: Database, directory: Path | None, closing: ExitStack
+) -> Callable[[], Evidence | None]:
+    """Return what looks at the hypervisors of this site."""
+    if conf.compute.driver != "libvirt":
+        return lambda: evidence.look(directory) if directory else None
+    try:
+        from evacuator.virt.libvirt.evidence import hypervisors_of  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        print(f"The hypervisors are not looked at: libvirt's Python bindings are missing ({error}).")
+        return lambda: None
+    hypervisors = hypervisors_of(conf, census.hosts(database))
+    closing.callback(hypervisors.close)
+    return hypervisors.look
 
 
 def bounds_of(conf: cfg.ConfigOpts) -> Bounds:
@@ -129,11 +148,9 @@ def _summary(site: Site, wrong: list[Finding]) -> str:
         _count(len(census_.claims), "claim"),
     ]
     if seen is not None:
-        looked += [
-            _count(len(seen.mains), "hypervisor"),
-            _count(len(seen.guests), "guest"),
-            _count(len(seen.journal), "journal line"),
-        ]
+        looked += [_count(len(seen.mains), "hypervisor"), _count(len(seen.guests), "guest")]
+        if seen.journal is not None:
+            looked.append(_count(len(seen.journal), "journal line"))
     broken = sum(finding.broken for finding in wrong)
     result = f"{broken} broken" if broken else "every invariant holds"
     notes = len(wrong) - broken

@@ -1,6 +1,10 @@
 """``[libvirt]``: hypervisors that libvirt drives; and ``[host:NAME]``, where one process manages several of them."""
 
+from collections.abc import Sequence
+
 from oslo_config import cfg
+
+from evacuator.errors import NotConfigured
 
 GROUP = cfg.OptGroup(
     "libvirt",
@@ -118,6 +122,36 @@ HOST_OPTIONS = ("connection_uri", "storage_id", "host_ip", "graphics_listen", "e
 def register(conf: cfg.ConfigOpts) -> None:
     """Register the options of this module with ``conf``."""
     conf.register_opts(OPTS, group=GROUP.name)
+
+
+def host_sections(conf: cfg.ConfigOpts) -> list[str]:
+    """Return the hosts that have a section ``[host:NAME]`` of their own."""
+    return [name.removeprefix("host:") for name in conf.list_all_sections() if name.startswith("host:")]
+
+
+def require_sections_of(conf: cfg.ConfigOpts, hosts: Sequence[str]) -> None:
+    """Make sure that every section ``[host:NAME]`` is one of ``hosts``, and says what can be said there.
+
+    Who mistypes a name would have that host looked for where all others without a section are.
+
+    :raises NotConfigured: one is not.
+    """
+    for name in host_sections(conf):
+        if name not in hosts:
+            raise NotConfigured(
+                reason=f"There is a section [host:{name}], but no such host among {', '.join(hosts)}: correct the one "
+                "or the other."
+            )
+    for file in conf.config_file:
+        sections: dict[str, dict[str, list[str]]] = {}
+        cfg.ConfigParser(file, sections).parse()
+        for name, options in sections.items():
+            unknown = sorted(set(options) - set(HOST_OPTIONS)) if name.startswith("host:") else []
+            if unknown:
+                raise NotConfigured(
+                    reason=f"[{name}] has {', '.join(unknown)}, which means nothing there. It may have "
+                    f"{', '.join(HOST_OPTIONS)}."
+                )
 
 
 def of_host(conf: cfg.ConfigOpts, host: str, option: str) -> str | None:

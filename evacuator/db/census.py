@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from evacuator.db import schema, services
 from evacuator.db.clock import now
-from evacuator.db.models import COMPUTE_BINARY, Allocation, ComputeNode, Instance, InstanceAction, Migration
+from evacuator.db.models import COMPUTE_BINARY, Allocation, ComputeNode, Instance, InstanceAction, Migration, Service
 from evacuator.db.refusals import answering
 from evacuator.db.session import Clock, Database, open_database, utcnow
 from evacuator.errors import DatabaseUnavailable, NotConfigured
@@ -49,6 +49,12 @@ def open_to_look(url: str, clock: Clock = utcnow) -> Database:
         database.close()
         raise NotConfigured(reason=f"The database {place} does not answer: {error.facts['reason']}.") from error
     return database
+
+
+def hosts(database: Database) -> Sequence[str]:
+    """Return the hosts that have a compute service."""
+    services_ = select(Service.host).where(Service.binary == COMPUTE_BINARY).order_by(Service.host)
+    return database.read(lambda session: session.scalars(services_).all())
 
 
 def require_schema(database: Database) -> None:

@@ -1,6 +1,7 @@
 """Guests that exist already: take them under management, and give them back."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 from uuid import uuid4
 
@@ -27,6 +28,14 @@ class ExistingGuest:
     definition: str
 
 
+class Outcome(StrEnum):
+    """What adopting a guest came to."""
+
+    ADOPTED = "adopted"
+    READ_ANEW = "was adopted; its definition was read anew"
+    MADE_HERE = "was made here, so there is nothing to adopt"
+
+
 def register_node(engine: Engine, host: str, facts: dict[str, Any]) -> None:
     """Record what a host is and has, if no compute manager has done so yet."""
 
@@ -37,27 +46,26 @@ def register_node(engine: Engine, host: str, facts: dict[str, Any]) -> None:
     engine.database.write(work)
 
 
-def adopt_guest(engine: Engine, context: RequestContext, host: str, guest: ExistingGuest) -> bool:
-    """Take a guest of ``host`` under management; False when it is already, and only its definition was taken anew.
+def adopt_guest(engine: Engine, context: RequestContext, host: str, guest: ExistingGuest) -> Outcome:
+    """Take a guest of ``host`` under management; of one that was adopted only the definition is taken, anew.
 
     :raises Conflict: it is another host's, was deleted here, or there is no room for it in the host's books.
     """
 
-    def work(transaction: Transaction) -> bool:
+    def work(transaction: Transaction) -> Outcome:
         known = instances.find(transaction, guest.uuid)
         if known is not None:
-            _refresh(transaction, host, known, guest)
-            return False
+            return _refresh(transaction, host, known, guest)
         instances.insert(transaction, _instance(context, host, guest))
         actions.start(transaction, context, guest.uuid, "adopt")
         actions.finish(transaction, guest.uuid, context.request_id)
         if not nodes.claim(transaction, host, guest.uuid, guest.room):
             raise Conflict(
                 reason=f"Host {host} has no room in its books for {guest.name} ({guest.room.vcpus} vCPU, "
-                f"{guest.room.memory_mb} MiB, {guest.room.disk_gb} GiB): raise cpu_allocation_ratio or "
-                "ram_allocation_ratio, and start its compute service once."
+                f"{guest.room.memory_mb} MiB, {guest.room.disk_gb} GiB): raise cpu_allocation_ratio, "
+                "ram_allocation_ratio or local_gb in [libvirt], and start its compute service once."
             )
-        return True
+        return Outcome.ADOPTED
 
     return engine.database.write(work)
 
@@ -89,13 +97,15 @@ def release_guest(engine: Engine, host: str, uuid: str) -> bool:
     return engine.database.write(work)
 
 
-def _refresh(transaction: Transaction, host: str, known: Instance, guest: ExistingGuest) -> None:
+def _refresh(transaction: Transaction, host: str, known: Instance, guest: ExistingGuest) -> Outcome:
     if known.deleted:
         raise Conflict(reason=f"Instance {guest.uuid} was deleted: host {host} is about to remove its guest and disks.")
     if known.host != host:
         raise Conflict(reason=f"Instance {guest.uuid} belongs to host {known.host}; what is on {host} is an old copy.")
-    if known.definition is not None:
-        instances.change(transaction, guest.uuid, {"host": host}, {"definition": guest.definition})
+    if known.definition is None:
+        return Outcome.MADE_HERE
+    instances.change(transaction, guest.uuid, {"host": host}, {"definition": guest.definition})
+    return Outcome.READ_ANEW
 
 
 def _instance(context: RequestContext, host: str, guest: ExistingGuest) -> Instance:

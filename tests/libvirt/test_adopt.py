@@ -5,8 +5,9 @@ import uuid
 import libvirt
 import pytest
 
+from evacuator.virt.libvirt.definition import NAMESPACE
 from tests.libvirt import witness
-from tests.libvirt.real_site import RealSite
+from tests.libvirt.real_site import RealSite, command
 
 DOMAIN = """
 <domain type='qemu'>
@@ -86,10 +87,6 @@ def site(lab, tmp_path):
     site.kill()
 
 
-def command(site, *words):
-    return site.run(*words, "--state-dir", str(site.state_dir), "--config-file", str(site._config))
-
-
 def test_ten_hand_made_domains_are_adopted_evacuated_and_released(lab, site, hand_made):
     originals = {name: inactive(lab["a"], identity) for name, identity in hand_made.items()}
     with lab["a"].opened() as conn:
@@ -103,6 +100,8 @@ def test_ten_hand_made_domains_are_adopted_evacuated_and_released(lab, site, han
 
     adopted = command(site, "adopt", "--host", "a", "--all")
     assert (adopted.returncode, adopted.stdout.count(": adopted (")) == (0, 10), adopted.stdout + adopted.stderr
+    tried = command(site, "adopt", "--host", "a", "--all", "--dry-run")
+    assert (tried.returncode, tried.stdout.count(": is adopted")) == (0, 10), tried.stdout + tried.stderr
     again = command(site, "adopt", "--host", "a", "plain")
     assert "its definition was read anew" in again.stdout, again.stderr
 
@@ -161,10 +160,76 @@ def test_what_another_host_could_not_run_is_left_alone_and_the_reason_is_shown(l
         assert "evacuator" not in conn.lookupByName("local").XMLDesc() + conn.lookupByName("card").XMLDesc()
 
 
-def test_all_in_one_and_adopt_do_not_write_to_one_file_at_once(lab, site, hand_made):
+def test_all_in_one_and_adopt_do_not_write_to_one_file_at_once_but_a_dry_run_writes_nothing(lab, site, hand_made):
+    tried = command(site, "adopt", "--host", "a", "--all", "--dry-run")
+    assert tried.returncode == 0, tried.stderr
+    assert tried.stdout.startswith(f"Host a is at {lab['a'].uri}.\n")
+    assert not site.state_dir.exists()
     site.start()
 
     done = command(site, "adopt", "--host", "a", "plain")
-
     assert done.returncode == 1
     assert "in use by another evacuator process" in done.stderr
+    tried = command(site, "adopt", "--host", "a", "--all", "--dry-run")
+    assert tried.returncode == 0, tried.stderr
+
+
+def test_names_that_are_nowhere_are_said_to_be_and_what_is_there(lab, site, hand_made):
+    nowhere = command(site, "adopt", "--host", "a", "nowhere")
+    assert nowhere.returncode == 1
+    assert "There is no domain nowhere there. Known:" in nowhere.stderr
+    site._config.write_text(
+        site._config.read_text().replace("[libvirt]", f"[libvirt]\nconnection_uri = {lab['b'].uri}")
+    )
+    for verb in ("adopt", "release"):
+        mistyped = command(site, verb, "--host", "aa", "--all")
+        assert mistyped.returncode == 1
+        assert "There is no host aa: neither a section [host:aa]" in mistyped.stderr
+        assert "Known: a, b, c" in mistyped.stderr
+
+
+def test_a_transient_domain_is_left_alone_and_one_without_disks_is_adopted(lab, site):
+    bare = "<domain type='qemu'><name>{}</name><memory>16384</memory><os><type>hvm</type></os></domain>"
+    with lab["a"].opened() as conn:
+        transient = conn.createXML(bare.format("transient"))
+        conn.defineXML(bare.format("diskless"))
+
+        done = command(site, "adopt", "--host", "a", "--all")
+
+        assert done.returncode == 1, done.stderr
+        assert "diskless: adopted (" in done.stdout
+        assert "transient: not adopted\n    it is transient" in done.stdout
+        transient.destroy()
+
+
+def test_a_section_of_a_host_that_is_none_keeps_all_in_one_from_starting(lab, site):
+    site._config.write_text(site._config.read_text().replace("[host:c]", "[host:cc]"))
+
+    with pytest.raises(AssertionError, match=r"section \[host:cc\], but no such host among a, b, c"):
+        site.start()
+
+
+def test_what_was_made_here_is_not_said_to_be_adopted(lab, site):
+    site.start()
+    server = site.a_running_server()
+    site.stop()
+
+    done = command(site, "adopt", "--host", "a", "--all")
+
+    assert f"was made here, so there is nothing to adopt ({server})" in done.stdout
+    assert done.returncode == 0, done.stderr
+    site.start()
+    assert site.ask(server, "os-stop")["status"] == "SHUTOFF"
+
+
+def test_a_guest_whose_mark_somebody_took_away_is_released_with_the_others(lab, site, hand_made):
+    assert command(site, "adopt", "--host", "a", "plain", "others").returncode == 0
+    with lab["a"].opened() as conn:
+        metadata = libvirt.VIR_DOMAIN_METADATA_ELEMENT
+        conn.lookupByName("plain").setMetadata(metadata, None, None, NAMESPACE, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+
+    released = command(site, "release", "--host", "a", "--all")
+
+    assert released.stdout.splitlines()[1:] == ["others: released", "plain: released"], released.stderr
+    again = command(site, "release", "--host", "a", "plain")
+    assert (again.returncode, again.stdout.splitlines()[1:]) == (0, ["plain: was not ours"])

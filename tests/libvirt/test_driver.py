@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import threading
 import time
 import uuid
@@ -16,6 +17,7 @@ from evacuator.virt.driver import DiskSource, Driver
 from evacuator.virt.libvirt import definition
 from evacuator.virt.libvirt.connection import Timing
 from evacuator.virt.libvirt.definition import HostChanges
+from evacuator.virt.libvirt.disks import DiskFolder
 from tests.libvirt import witness
 from tests.libvirt.lab import TEMPLATE, eventually
 from tests.unit.virt.contract import DriverContract, a_guest
@@ -52,6 +54,12 @@ def diary(lab, guest):
 def booted(lab, guest, times=1):
     eventually(lambda: diary(lab, guest).boots >= times, what=f"{guest.name} did not boot {times} times")
     assert diary(lab, guest).boots == times
+
+
+def info(disk):
+    """Return what QEMU says of a disk."""
+    command = ["qemu-img", "info", "-U", "--output=json", str(disk)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def domain_xml(host, guest, flags=libvirt.VIR_DOMAIN_XML_INACTIVE):
@@ -99,15 +107,20 @@ class TestWhatItLeavesBehind:
 
             assert not conn.lookupByUUIDString(guest.uuid).autostart()
 
-    def test_new_disks_are_made_from_images(self, lab, driver):
+    @pytest.mark.parametrize("copies", [True, False])
+    @pytest.mark.parametrize("ending", ["raw", "qcow2"])
+    def test_new_disks_are_made_from_images(self, lab, make_driver, copies, ending):
         guest = replace(a_guest("imaged"), image_ref=str(uuid.uuid4()), memory_mb=16)
-        witness.build(lab.images / f"{guest.image_ref}.raw")
+        image = lab.images / f"{guest.image_ref}.{ending}"
+        witness.build(image)
+        driver = make_driver("a", folder=DiskFolder("a", lab.instances, lab.images, copies, 0o666, 30.0))
 
         driver.define(guest, DiskSource.NEW, "req")
         driver.power_on(guest.uuid, "req")
 
         booted(lab, guest)
-        assert witness.read(lab.images / f"{guest.image_ref}.raw").boots == 0
+        assert witness.read(image).boots == 0
+        assert (f'"backing-filename": "{image}"' in info(lab.instances / f"{guest.uuid}.qcow2")) is not copies
         assert [path.name for path in lab.instances.iterdir()] == [f"{guest.uuid}.qcow2"]
 
     def test_an_image_that_is_not_there_is_an_error_that_says_where_it_should_be(self, lab, driver):
@@ -178,6 +191,14 @@ class TestWhatItLeavesBehind:
 
         booted(lab, guest, times=2)
         assert (lab["a"].guest_pids() == before) is not hard
+
+    def test_what_a_host_has_is_what_libvirt_says_times_the_ratios(self, lab, make_driver):
+        with lab["a"].opened() as conn:
+            _model, memory_mb, cpus, *_rest = conn.getInfo()
+
+        facts = make_driver("a", cpu_allocation_ratio=2.5, ram_allocation_ratio=1.5, reserved_memory_mb=100).facts()
+
+        assert (facts.vcpus, facts.memory_mb) == (int(cpus * 2.5), int(memory_mb * 1.5) - 100)
 
     def test_two_hosts_of_one_process_are_not_the_same_hypervisor(self, lab, make_driver, driver):
         with pytest.raises(errors.NotConfigured, match=r"\[host:b\]"):

@@ -20,6 +20,7 @@ CHECKS: tuple[Callable[[Site], Iterator[Finding]], ...] = (
     guests.copies,
     guests.places,
     guests.power,
+    guests.promises,
     guests.disks,
     history.orders,
     history.overlaps,

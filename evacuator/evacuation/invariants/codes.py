@@ -31,6 +31,7 @@ class Code(StrEnum):
     UNOWNED_GUEST = "unowned-guest"
     ACTIVE_NOT_RUNNING = "active-not-running"
     STOPPED_BUT_RUNNING = "stopped-but-running"
+    STARTED_UNASKED = "started-unasked"
     DISK_MISSING = "disk-missing"
 
     SILENCE_BROKEN = "silence-broken"
@@ -41,8 +42,9 @@ class Code(StrEnum):
     UNFENCED_COPY_RAN = "unfenced-copy-ran"
 
 
-#: Worth knowing, but nothing that was promised is broken: what a host did that was declared dead and not stopped.
-NOTES = frozenset({Code.LATE_ORDER, Code.UNFENCED_COPY_RAN})
+#: Worth knowing, but nothing that was promised is broken: what a host did that was declared dead and not stopped, and
+#: what people do on a host by themselves.
+NOTES = frozenset({Code.LATE_ORDER, Code.UNFENCED_COPY_RAN, Code.STARTED_UNASKED})
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from evacuator.evacuation.destination import Room
+from evacuator.evacuation.invariants.commands import Commands
 from evacuator.evacuation.transitions import UNFINISHED, Status
 
 
@@ -123,6 +124,14 @@ class Census:
         return found
 
     @cached_property
+    def last_power_order(self) -> Mapping[str, float]:
+        """When something was asked last that powers an instance on."""
+        found: dict[str, float] = {}
+        for (instance, _request), at in self.power_orders.items():
+            found[instance] = max(at, found.get(instance, at))
+        return found
+
+    @cached_property
     def up(self) -> frozenset[str]:
         """The hosts that are up."""
         return frozenset(service.host for service in self.services if service.up)
@@ -148,11 +157,12 @@ class Census:
 
 @dataclass(frozen=True)
 class FoundGuest:
-    """A guest that a hypervisor knows."""
+    """A guest that a hypervisor knows; ``marked``: it carries our mark, so that we made or adopted it."""
 
     host: str
     instance: str
     running: bool
+    marked: bool = True
 
 
 @dataclass(frozen=True)
@@ -170,16 +180,19 @@ class JournalLine:
 class Evidence:
     """The hypervisors at one moment.
 
-    ``place`` is where they are, for commands. ``mains``: host -> whether it is switched on. ``journal`` is in order
-    for each host. ``disks``: (host, instance), with None for the storage that all share.
+    ``mains``: host -> whether it is switched on. ``journal`` is in order for each host; None when they keep none.
+    ``disks``: (host, instance), with None for the storage that all share; None when only those that are ``lacking``
+    where a guest needs them are known. ``unseen``: host -> why it could not be looked at.
     """
 
-    place: str
+    commands: Commands
     now: float
     mains: Mapping[str, bool] = field(default_factory=dict)
     guests: Sequence[FoundGuest] = ()
-    journal: Sequence[JournalLine] = ()
-    disks: frozenset[tuple[str | None, str]] = frozenset()
+    journal: Sequence[JournalLine] | None = ()
+    disks: frozenset[tuple[str | None, str]] | None = frozenset()
+    lacking: frozenset[tuple[str, str]] = frozenset()
+    unseen: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def running(self) -> frozenset[tuple[str, str]]:
@@ -189,7 +202,13 @@ class Evidence:
     @cached_property
     def last_change(self) -> Mapping[tuple[str, str], float]:
         """When something was done last to each (host, instance)."""
-        return {(line.host, line.instance): line.at for line in self.journal}
+        return {(line.host, line.instance): line.at for line in self.journal or ()}
+
+    def lacks_disk(self, host: str, instance: str) -> bool:
+        """Whether the disk of an instance was looked for and is not there."""
+        if self.disks is None:
+            return (host, instance) in self.lacking
+        return not self.disks & {(None, instance), (host, instance)}
 
 
 @dataclass(frozen=True)

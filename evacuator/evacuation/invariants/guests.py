@@ -4,8 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from evacuator.evacuation.invariants.codes import Code, Finding
-from evacuator.evacuation.invariants.facts import Census, Evidence, FoundGuest, InstanceFacts, Site
+from evacuator.evacuation.invariants.commands import Commands
+from evacuator.evacuation.invariants.facts import Census, FoundGuest, InstanceFacts, RecordFacts, Site
 from evacuator.evacuation.states import VmState
+from evacuator.evacuation.transitions import Status
+
+_SUCCESS = (Status.DONE, Status.COMPLETED)
 
 
 def copies(site: Site) -> Iterator[Finding]:
@@ -25,7 +29,7 @@ def copies(site: Site) -> Iterator[Finding]:
                 Code.TWO_COPIES,
                 f"instance {uuid}",
                 f"It runs on hosts {' and '.join(sorted(found))}; {owner or 'none of them'} may run it.",
-                _fence(site.evidence, wrong),
+                site.evidence.commands.stop(wrong, uuid),
             )
 
 
@@ -34,17 +38,19 @@ def places(site: Site) -> Iterator[Finding]:
     if site.evidence is None:
         return
     for guest in site.evidence.guests:
-        finding = _judge(site.census, site.evidence, guest)
+        if not guest.marked and guest.instance not in site.census.instance:
+            continue  # somebody else's, and none of our business
+        finding = _judge(site.census, site.evidence.commands, guest)
         if finding is not None:
             yield finding
 
 
-def _judge(census: Census, evidence: Evidence, guest: FoundGuest) -> Finding | None:
+def _judge(census: Census, commands: Commands, guest: FoundGuest) -> Finding | None:
     instance = census.instance.get(guest.instance)
     subject = f"instance {guest.instance}"
     if instance is None:
         sentence = f"Host {guest.host} has a guest of it, but no such instance was ever made here."
-        return Finding(Code.UNOWNED_GUEST, subject, sentence, f"cat {_file(evidence, guest)}")
+        return Finding(Code.UNOWNED_GUEST, subject, sentence, commands.show(guest.host, guest.instance))
     if guest.running:
         if _may_run(census, instance, guest.host):
             return None
@@ -53,13 +59,13 @@ def _judge(census: Census, evidence: Evidence, guest: FoundGuest) -> Finding | N
                 f"Host {guest.host} still runs it, although it was declared dead and the instance "
                 f"{_belongs(instance)}. It was not fenced."
             )
-            return Finding(Code.UNFENCED_COPY_RUNNING, subject, sentence, _fence(evidence, guest.host))
+            return Finding(Code.UNFENCED_COPY_RUNNING, subject, sentence, commands.stop(guest.host, guest.instance))
         sentence = f"Host {guest.host} runs it without being allowed to: the instance {_belongs(instance)}."
-        return Finding(Code.STRAY_COPY, subject, sentence, _fence(evidence, guest.host))
+        return Finding(Code.STRAY_COPY, subject, sentence, commands.stop(guest.host, guest.instance))
     if guest.host not in census.up or _may_be(census, instance, guest.host):
         return None
     sentence = f"Host {guest.host} is up, but has a stopped guest that it should have removed; it {_belongs(instance)}."
-    return Finding(Code.STALE_GUEST, subject, sentence, f"grep {guest.instance} {_file(evidence, guest)}")
+    return Finding(Code.STALE_GUEST, subject, sentence, commands.trace(guest.host, guest.instance))
 
 
 def _may_run(census: Census, instance: InstanceFacts, host: str) -> bool:
@@ -118,30 +124,47 @@ def _compare(instance: InstanceFacts, host: str, *, running: bool) -> Iterator[F
         yield Finding(Code.STOPPED_BUT_RUNNING, subject, sentence, f"openstack server start {instance.uuid}")
 
 
+def promises(site: Site) -> Iterator[Finding]:
+    """Find guests that run although they were promised silence and nobody asked here, where no journal says by whom."""
+    if site.evidence is None or site.evidence.journal is not None:
+        return
+    for guest in site.evidence.guests:
+        record = _last_finished(site.census, guest)
+        if record is None or not guest.running or record.final_state != VmState.STOPPED:
+            continue
+        if site.census.last_power_order.get(guest.instance, 0.0) < record.accepted_at:
+            yield Finding(
+                Code.STARTED_UNASKED,
+                f"instance {guest.instance}",
+                f"It runs on host {guest.host}. Migration {record.id} promised to leave it stopped, and nobody has "
+                "asked for a start here since: somebody started it on the host itself.",
+                f"openstack server event list {guest.instance}",
+            )
+
+
+def _last_finished(census: Census, guest: FoundGuest) -> RecordFacts | None:
+    """Return the record of the evacuation that brought a guest to where it is."""
+    ended = [record for record in census.records_of.get(guest.instance, ()) if record.status in _SUCCESS]
+    return ended[-1] if ended and ended[-1].destination == guest.host else None
+
+
 def disks(site: Site) -> Iterator[Finding]:
     """Find instances that have run and whose disk is gone (I4)."""
     if site.evidence is None:
         return
     evidence = site.evidence
     for instance in site.census.instances:
-        if instance.deleted or not instance.launched or instance.order_id or instance.host not in evidence.mains:
+        host = instance.host
+        if host is None or instance.deleted or not instance.launched or instance.order_id or host not in evidence.mains:
             continue
-        if not evidence.disks & {(None, instance.uuid), (instance.host, instance.uuid)}:
+        if evidence.lacks_disk(host, instance.uuid):
             yield Finding(
                 Code.DISK_MISSING,
                 f"instance {instance.uuid}",
-                f"Its disk is neither on the shared storage nor on host {instance.host}.",
-                f"find {evidence.place} -name '*{instance.uuid}*'",
+                f"Its disk is neither on the shared storage nor on host {host}.",
+                evidence.commands.find_disk(host, instance.uuid),
             )
 
 
 def _belongs(instance: InstanceFacts) -> str:
     return "is deleted" if instance.deleted else f"belongs to host {instance.host}"
-
-
-def _fence(evidence: Evidence, host: str) -> str:
-    return f"evacuator host power-off {host} --state-dir {evidence.place}"
-
-
-def _file(evidence: Evidence, guest: FoundGuest) -> str:
-    return f"{evidence.place}/hypervisors/{guest.host}/guests/{guest.instance}.json"

@@ -37,7 +37,7 @@ class Start:
 
 def _starts(evidence: Evidence) -> Iterator[Start]:
     seen: set[tuple[str, str, str]] = set()
-    for line in evidence.journal:
+    for line in evidence.journal or ():
         if line.event == POWERED_ON:
             key = (line.host, line.instance, line.cause)
             yield Start(line, key in seen)
@@ -128,7 +128,7 @@ def _runs(evidence: Evidence) -> list[Run]:
     starts = _starts(evidence)
     begun: dict[tuple[str, str], Start] = {}
     ended: list[Run] = []
-    for line in evidence.journal:
+    for line in evidence.journal or ():
         key = (line.host, line.instance)
         if line.event == POWERED_ON:
             begun[key] = next(starts)
@@ -176,4 +176,4 @@ def _unfenced_host(census: Census, instance: str, earlier: Run, later: Run) -> s
 
 
 def _show(evidence: Evidence, instance: str) -> str:
-    return f"grep {instance} {evidence.place}/hypervisors/*/journal.jsonl"
+    return evidence.commands.read_journal(instance)

@@ -49,6 +49,11 @@ class Adoption:
         self._connection = connection
         self._shared = shared
 
+    @property
+    def uri(self) -> str:
+        """Where the host is."""
+        return self._connection.uri
+
     def survey(self) -> list[Found]:
         """Return every domain of the host, by name."""
         found = self._connection.do(lambda call: [self._found(each) for each in call.conn.listAllDomains()])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from evacuator.errors import DriverError, NotFound
+from evacuator.evacuation.invariants.commands import Simulated
 from evacuator.evacuation.invariants.facts import Evidence, FoundGuest, JournalLine
 from evacuator.evacuation.states import PowerState
 from evacuator.virt.simulated.journal import FOLDER, JournalEntry, known_hosts, read_journal
@@ -36,7 +37,7 @@ def look(state_dir: Path, clock: Callable[[], float] = time.time) -> Evidence:
         # A guest stops before its journal says so; until it does, the guest's file owes the line.
         journal += [_line(entry) for entry in [*read_journal(root, host), *owed]]
     disks = frozenset(_disks(state_dir, None)) | {disk for host in hosts for disk in _disks(root / host, host)}
-    return Evidence(str(state_dir), clock(), mains, guests, journal, disks)
+    return Evidence(Simulated(str(state_dir)), clock(), mains, guests, journal, disks)
 
 
 def _guests(root: Path, host: str, *, mains_on: bool) -> tuple[list[FoundGuest], list[JournalEntry]]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from evacuator.evacuation.destination import Room
+from evacuator.evacuation.invariants.commands import Simulated
 from evacuator.evacuation.invariants.facts import (
     Census,
     ClaimFacts,
@@ -65,7 +66,7 @@ def a_healthy_site():
         },
     )
     evidence = Evidence(
-        place="D",
+        commands=Simulated("D"),
         now=NOW,
         mains={"a": False, "b": True, "c": True},
         guests=[

@@ -9,7 +9,8 @@ import pytest
 from evacuator.evacuation.destination import Room
 from evacuator.evacuation.invariants import findings
 from evacuator.evacuation.invariants.codes import NOTES, Code
-from evacuator.evacuation.invariants.facts import Evidence, InstanceFacts, RecordFacts, Site
+from evacuator.evacuation.invariants.commands import Libvirt, Simulated
+from evacuator.evacuation.invariants.facts import Evidence, FoundGuest, InstanceFacts, RecordFacts, Site
 from tests.unit.evacuation.a_site import (
     NOW,
     TINY,
@@ -47,6 +48,12 @@ def test_without_evidence_the_database_alone_is_judged(site):
     broken = with_node(with_guest(site, "b", "settled", running=True), "a", claims=9)
 
     assert codes(replace(broken, evidence=None)) == {Code.BOOKS_DIFFER}
+
+
+def _real(site, **values):
+    """Make the hypervisors such as keep no journal, and whose disks are not all known."""
+    commands = Libvirt({"b": "qemu+ssh://b/system", "c": "qemu+ssh://c/system"})
+    return with_evidence(site, journal=None, disks=None, commands=commands, **values)
 
 
 def _ordered(site, uuid, request_id, at):
@@ -87,6 +94,10 @@ def _lost_disk(site):
 
 #: What is broken -> how, and what must be found; each finds exactly this.
 BREAKS = {
+    "a guest that somebody started on its host": (
+        lambda s: with_guest(with_instance(_real(s), "silent", vm_state="active"), "c", "silent", running=True),
+        {Code.STARTED_UNASKED},
+    ),
     "a total that does not fit the claims": (lambda s: with_node(s, "b", used=Room(9, 9, 9)), {Code.BOOKS_DIFFER}),
     "a number of claims that does not fit": (lambda s: with_node(s, "b", claims=1), {Code.BOOKS_DIFFER}),
     "less memory than is claimed": (lambda s: with_node(s, "b", total=Room(8, 1023, 80)), {Code.BOOKS_OVERDRAWN}),
@@ -282,7 +293,7 @@ def test_what_an_unfenced_host_did_in_the_past_is_only_a_note(site):
     (finding,) = findings(_ran_unfenced(site))
     assert not finding.broken
     assert "; a had been declared dead" in finding.sentence
-    assert {Code.LATE_ORDER, Code.UNFENCED_COPY_RAN} == NOTES
+    assert {Code.LATE_ORDER, Code.UNFENCED_COPY_RAN, Code.STARTED_UNASKED} == NOTES
 
 
 def test_the_next_command_for_an_unfenced_copy_fences_that_host(site):
@@ -333,6 +344,31 @@ def test_a_guest_with_an_order_or_in_error_may_run_or_not(site, values):
     assert findings(with_guest(changed, "c", "resting", running=True)) == []
 
 
+def test_a_guest_of_somebody_else_is_none_of_our_business(site):
+    foreign = FoundGuest("b", "foreign", running=True, marked=False)
+    assert findings(with_evidence(site, guests=[*site.evidence.guests, foreign])) == []
+
+
+def test_where_no_journal_is_kept_what_is_there_is_judged(site):
+    assert findings(_real(site)) == []
+    (finding,) = findings(with_guest(_real(site), "b", "resting", running=True))
+    assert finding.code is Code.STRAY_COPY
+    assert finding.next_command == "virsh -c qemu+ssh://b/system destroy resting"
+
+
+def test_a_disk_is_missing_only_where_a_guest_lacks_it(site):
+    (finding,) = findings(_real(site, lacking=frozenset({("c", "resting")})))
+    assert (finding.code, finding.subject) == (Code.DISK_MISSING, "instance resting")
+
+
+def test_a_guest_that_was_started_on_its_host_after_the_promise_of_silence_is_a_note(site):
+    started = with_guest(with_instance(_real(site), "silent", vm_state="active"), "c", "silent", running=True)
+    (finding,) = findings(started)
+    assert (finding.code, finding.broken) == (Code.STARTED_UNASKED, False)
+    assert "Migration 2 promised" in finding.sentence
+    assert findings(_ordered(started, "silent", "req-start", 500.0)) == []
+
+
 def test_an_instance_that_never_ran_needs_no_disk(site):
     building = InstanceFacts("new", TINY, "c", "building", task_state="spawning", order_id="req-new", launched=False)
     assert findings(plus_claim(plus(site, "instances", building), "new", "c")) == []
@@ -344,7 +380,9 @@ def test_a_private_disk_of_its_own_host_is_a_disk(site):
 
 
 def test_hosts_without_a_simulated_hypervisor_are_not_asked_for_guests_and_disks(site):
-    assert findings(replace(site, evidence=Evidence("D", NOW, {"b": True}, disks=frozenset({(None, "moved")})))) == [
+    assert findings(
+        replace(site, evidence=Evidence(Simulated("D"), NOW, {"b": True}, disks=frozenset({(None, "moved")})))
+    ) == [
         finding
         for finding in findings(with_evidence(site, guests=[], journal=[]))
         if finding.subject == "instance moved"
@@ -400,4 +438,4 @@ def test_a_site_of_nothing_has_nothing_wrong():
     census = replace(
         a_healthy_site().census, services=[], nodes=[], instances=[], records=[], claims=[], power_orders={}
     )
-    assert findings(Site(census, Evidence("D", NOW))) == []
+    assert findings(Site(census, Evidence(Simulated("D"), NOW))) == []

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from evacuator import errors
+from evacuator.evacuation.invariants.commands import Simulated
 from evacuator.evacuation.invariants.facts import FoundGuest
 from evacuator.virt.driver import DiskSource
 from evacuator.virt.simulated import Mains, SimulatedDriver, SimulatedSettings
@@ -39,7 +40,7 @@ def test_guests_journals_mains_and_disks_are_read_as_they_are(tmp_path, driver, 
 
     seen = look(tmp_path, clock=lambda: 500.0)
 
-    assert (seen.place, seen.now) == (str(tmp_path), 500.0)
+    assert (seen.commands, seen.now) == (Simulated(str(tmp_path)), 500.0)
     assert seen.mains == {"a": True, "b": True}
     assert sorted(seen.guests, key=lambda guest: guest.host) == [
         FoundGuest("a", running, running=True),
