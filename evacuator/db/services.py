@@ -190,7 +190,8 @@ def beat(session: Session, host: str, incarnation: str, epoch: int, down_time: f
 
 @cache
 def _beat(down_time: float) -> Update:
-    gap = or_(HERE.last_seen.is_(None), HERE.last_seen < seconds_ago(down_time / 2))
+    # One that follows a heartbeat from the future begins anew, too: nobody knows how long the clock was set back.
+    gap = or_(HERE.last_seen.is_(None), HERE.last_seen < seconds_ago(down_time / 2), HERE.last_seen > now())
     return (
         update(SERVICES)
         .where(

@@ -88,14 +88,21 @@ class Database:
 
         :raises DatabaseUnavailable: the connection was lost each time, or the database refuses.
         """
-
-        def once() -> T:
-            with Session(self._reader, autoflush=False, expire_on_commit=False) as session:
-                return work(session)
-
         with answering():
-            result: T = self._again_if_lost(once)
+            result: T = self._again_if_lost(lambda: self._read(work))
         return result
+
+    def glance(self, work: Callable[[Session], T]) -> T:
+        """Run ``work`` as ``read`` does, but only once: for whoever would rather have no answer than wait for one.
+
+        :raises DatabaseUnavailable: the connection was lost, or the database refuses.
+        """
+        with answering():
+            return self._read(work)
+
+    def _read(self, work: Callable[[Session], T]) -> T:
+        with Session(self._reader, autoflush=False, expire_on_commit=False) as session:
+            return work(session)
 
     def write(self, work: Callable[[Transaction], T]) -> T:
         """Run ``work`` in one transaction and commit it; all of it again on deadlock or a lost connection.

@@ -40,7 +40,7 @@ class Answer:
 class Site:
     """A running all-in-one with its state directory."""
 
-    def __init__(self, state_dir: Path, hosts: str = "a,b,c", down_time: float = 2.0, more: str = "") -> None:
+    def __init__(self, state_dir: Path, hosts: str = "a,b,c", down_time: float = 5.0, more: str = "") -> None:
         self.state_dir = state_dir
         self._hosts = hosts
         self._config = state_dir.with_suffix(".conf")
@@ -135,7 +135,7 @@ class Site:
         """Return the status of a server."""
         return str(self.show(server)["status"])
 
-    def settled(self, *servers: str, seconds: float = 20) -> list[dict[str, Any]]:
+    def settled(self, *servers: str, seconds: float = 60) -> list[dict[str, Any]]:
         """Wait until nothing is being done to any of the servers, and return them."""
 
         def done() -> bool:

@@ -76,11 +76,11 @@ def test_the_source_comes_back_cleans_and_completes_the_records(prepared: tuple[
     site.mains("a", "on")
     until(
         lambda: all(site.migrations(server)[0]["status"] == "completed" for server in evacuated),
-        20,
+        60,
         "the records to be completed",
     )
     assert site.force_down("a", forced=False).status == 200
-    until(lambda: site.service("a")["state"] == "up", 10, "host a to be up")
+    until(lambda: site.service("a")["state"] == "up", 60, "host a to be up")
     for server in evacuated:
         assert site.journal("a", server)[-1]["event"] == "destroyed"
         assert (site.state_dir / "disks" / server).exists()

@@ -69,6 +69,6 @@ def test_the_quickstart_brings_a_server_back_and_shows_that_it_was_not_powered_o
     assert '"completed"' in returned
     assert "every invariant holds" in returned
     (server,) = site.get("/servers")["servers"]
-    until(lambda: site.status(server["id"]) == "ACTIVE", 5, "the server to be started")
+    until(lambda: site.status(server["id"]) == "ACTIVE", 60, "the server to be started")
     host = site.show(server["id"])["OS-EXT-SRV-ATTR:host"]
     assert [line["event"] for line in site.journal(host, server["id"])] == ["defined", "powered_on"]

@@ -57,11 +57,11 @@ def test_a_silent_host_is_evacuated_without_being_forced_down_and_cleans_when_it
     server = site.create("a")
     site.settled(server)
     site.mains("a", "off")
-    until(lambda: site.action(server, {"evacuate": {}}).status == 200, 15, "the silence of a to count")
+    until(lambda: site.action(server, {"evacuate": {}}).status == 200, 60, "the silence of a to count")
     (ended,) = site.settled(server)
     assert (ended["status"], ended["OS-EXT-STS:power_state"]) == ("SHUTOFF", 4)
     site.mains("a", "on")
-    until(lambda: site.service("a")["state"] == "up", 15, "a to be up again")
+    until(lambda: site.service("a")["state"] == "up", 60, "a to be up again")
     assert site.journal("a", server)[-1]["event"] == "destroyed"
     assert site.migrations(server)[0]["status"] == "completed"
     assert (site.state_dir / "disks" / server).exists()

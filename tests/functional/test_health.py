@@ -75,3 +75,13 @@ def test_metrics_count_what_the_gate_refuses_and_what_ends_without_a_host(outage
     site.sql("UPDATE compute_nodes SET vcpus = 0")
     assert outage.ask(version="2.94").status_int == 200
     assert counted(site, "evacuator_evacuations_total", outcome="error") == ended + 1
+
+
+def test_metrics_of_the_process_are_shown_without_a_database_and_those_of_the_site_are_not(outage):
+    site = outage.site
+    assert "evacuator_compute_up{" in site.ask("GET", "/metrics").text
+    site.database._reader = create_engine("sqlite:////nowhere/at/all")
+    page = site.ask("GET", "/metrics").text
+    assert "evacuator_queue_length" in page
+    assert "evacuator_compute_up{" not in page
+    assert "evacuator_heartbeat_age_seconds{" not in page

@@ -60,7 +60,7 @@ def test_a_broker_that_forgot_everything_is_told_again(replicated: Cluster) -> N
         assert replicated.action(server, {"evacuate": {}}, "2.94" if number % 2 else "2.95").status == 200
         if number == 2:
             wipe(replicated.broker_url)
-    for number, ended in enumerate(replicated.settled(*servers, seconds=30)):
+    for number, ended in enumerate(replicated.settled(*servers, seconds=60)):
         assert ended["status"] == ("ACTIVE" if number % 2 else "SHUTOFF")
     # Whoever listens declares its queues anew.
     until(lambda: {"compute.b", "compute.c"} <= set(queues(name_of(replicated.broker_url))), 60, "the queues")

@@ -16,7 +16,8 @@ from tests.services.cluster import DOWN_TIME, Cluster, wait_seconds
 from tests.services.conftest import MakeCluster
 from tests.services.servers import fresh_database
 
-DOWN = 1.0
+#: Heartbeats come five times as often; a busy machine may be late with them.
+DOWN = 3.0
 
 #: Makes the time of day of a process another one; the clocks that only count stay.
 SHIFT = r"""
@@ -139,12 +140,12 @@ def test_machines_whose_clocks_are_an_hour_apart_agree_on_who_is_dead(
     assert {service["state"] for service in services_} == {"up"}
     assert cluster.action(active, {"evacuate": {}}).status == 400
     cluster.fence("a")
-    until(lambda: cluster.action(active, {"evacuate": {}}, "2.94").status == 200, 20, "the silence of a to count")
+    until(lambda: cluster.action(active, {"evacuate": {}}, "2.94").status == 200, 60, "the silence of a to count")
     assert cluster.action(silent, {"evacuate": {}}).status == 200
     cluster.settled(active, silent)
     assert [cluster.status(active), cluster.status(silent)] == ["ACTIVE", "SHUTOFF"]
     cluster.recover()
-    until(lambda: all(cluster.migrations(one)[0]["status"] == "completed" for one in (active, silent)), 20, "cleaning")
+    until(lambda: all(cluster.migrations(one)[0]["status"] == "completed" for one in (active, silent)), 60, "cleaning")
     assert abs(cluster.journal("a")[0]["at"] - cluster.journal("b")[0]["at"]) > 3000 or cluster.journal("c")
     # The journals bear the machines' own times, so that only the database can be judged.
     assert cluster.broken(with_evidence=False) == []

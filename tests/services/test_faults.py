@@ -7,6 +7,7 @@ there until the host returns. Where a manager is frozen *without* that, its gues
 import time
 import urllib.error
 import urllib.request
+from statistics import median
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_an_api_killed_between_commit_and_cast_leaves_nothing_undone(cluster: Cl
     second.kill()
     first.heal()
     first.start()
-    cluster.settled(server, other, seconds=30)
+    cluster.settled(server, other, seconds=60)
     assert [cluster.status(server), cluster.status(other)] == ["SHUTOFF", "ACTIVE"]
 
 
@@ -70,7 +71,7 @@ def test_a_destination_killed_in_the_middle_goes_on_when_it_returns(cluster: Clu
 
 
 def test_another_host_takes_over_from_one_that_died_before_it_owned_anything(cluster: Cluster) -> None:
-    slow(cluster, "b", "c", define=1.5)
+    slow(cluster, "b", define=30)
     servers = cluster.servers_on("a", 4)
     cluster.dead("a")
     for server in servers:
@@ -82,7 +83,7 @@ def test_another_host_takes_over_from_one_that_died_before_it_owned_anything(clu
 
 
 def test_a_destination_named_by_the_caller_that_dies_is_not_replaced(cluster: Cluster) -> None:
-    slow(cluster, "b", define=3)
+    slow(cluster, "b", define=30)
     (server,) = cluster.servers_on("a", 1)
     cluster.dead("a")
     assert cluster.action(server, {"evacuate": {"host": "b"}}).status == 200
@@ -95,11 +96,11 @@ def test_a_destination_named_by_the_caller_that_dies_is_not_replaced(cluster: Cl
 
 
 def test_a_destination_that_dies_once_it_owns_the_instance_is_named_to_be_fenced(cluster: Cluster) -> None:
-    slow(cluster, "b", power_on=5)
+    slow(cluster, "b", power_on=30)
     (server,) = cluster.servers_on("a", 1)
     cluster.dead("a")
     assert cluster.action(server, {"evacuate": {"host": "b"}}, "2.94").status == 200
-    until(lambda: cluster.show(server)["OS-EXT-SRV-ATTR:host"] == "b", 10, "b to own it")
+    until(lambda: cluster.show(server)["OS-EXT-SRV-ATTR:host"] == "b", 30, "b to own it")
     cluster.fence("b")
     (ended,) = cluster.settled(server, seconds=60)
     assert (ended["status"], ended["OS-EXT-SRV-ATTR:host"]) == ("ERROR", "b")
@@ -113,20 +114,21 @@ def test_a_destination_that_dies_once_it_owns_the_instance_is_named_to_be_fenced
 def test_a_destination_that_thaws_after_its_work_was_given_away_powers_nothing_on(
     cluster: Cluster, version: str
 ) -> None:
-    slow(cluster, "b", define=1.5)
+    # Long enough to freeze b within it, and over once c has the instance.
+    slow(cluster, "b", define=DOWN_TIME)
     cluster.computes["c"].kill()  # so that b is the only choice; up again before b is frozen
-    until(lambda: cluster.service("c")["state"] == "down", 20, "c to be down")
+    until(lambda: cluster.service("c")["state"] == "down", 60, "c to be down")
     (server,) = cluster.servers_on("a", 1)
     cluster.dead("a")
     assert cluster.action(server, {"evacuate": {}}, version).status == 200
     cluster.computes["c"].begin()
-    until(lambda: record(cluster, server) == "pre-migrating", 10, "b to begin")
+    until(lambda: record(cluster, server) == "pre-migrating", 30, "b to begin")
     cluster.computes["b"].freeze()
     (ended,) = cluster.settled(server, seconds=60)
     assert ended["OS-EXT-SRV-ATTR:host"] == "c"
     cluster.computes["b"].thaw()
     cluster.wait_up("b")
-    until(lambda: [line["event"] for line in cluster.journal("b", server)] in ([], ["defined", "destroyed"]), 20, "b")
+    until(lambda: [line["event"] for line in cluster.journal("b", server)] in ([], ["defined", "destroyed"]), 60, "b")
     assert cluster.starts(server, "b") == 0
     assert cluster.status(server) == ("ACTIVE" if version == "2.94" else "SHUTOFF")
     assert cluster.starts(server, "c") == (version == "2.94")
@@ -173,14 +175,15 @@ def test_a_source_that_returns_runs_nothing_that_was_taken_from_it(cluster: Clus
     if status == "error":
         cluster.sql("UPDATE compute_nodes SET vcpus = vcpus_used WHERE host IN ('b', 'c')")
     if status == "accepted":
+        cluster.computes["c"].kill()  # without a witness nobody takes over from b, however long a's start takes
         cluster.computes["b"].freeze()
     if status == "failed":
         slow(cluster, "b", define=30)
     assert cluster.action(server, {"evacuate": {"host": "b"}}, "2.94").status == 200
     if status == "failed":
         cluster.fence("b")
-        until(lambda: record(cluster, server) == "failed", 30, "the evacuation to fail")
-    until(lambda: record(cluster, server) in (status, "completed"), 10, f"the record to be {status}")
+        until(lambda: record(cluster, server) == "failed", 60, "the evacuation to fail")
+    until(lambda: record(cluster, server) in (status, "completed"), 30, f"the record to be {status}")
     returned(cluster, "a")
     assert cluster.starts(server, "a") == runs_before
     cluster.sql("UPDATE compute_nodes SET vcpus = 256")
@@ -188,7 +191,7 @@ def test_a_source_that_returns_runs_nothing_that_was_taken_from_it(cluster: Clus
         cluster.computes["b"].thaw()
     (ended,) = cluster.settled(server, seconds=60)
     if status in ("accepted", "pre-migrating", "done"):
-        until(lambda: record(cluster, server) == "completed", 30, "a to clean")
+        until(lambda: record(cluster, server) == "completed", 60, "a to clean")
         assert (ended["status"], ended["OS-EXT-SRV-ATTR:host"]) == ("ACTIVE", "b")
         assert cluster.journal("a", server)[-1]["event"] == "destroyed"
     else:
@@ -202,7 +205,7 @@ def returned(cluster: Cluster, host: str) -> None:
     """Bring a fenced host back, and let it up."""
     cluster.mains(host, "on")
     cluster.computes[host].start()
-    until(lambda: cluster.force_down(host, forced=False).status == 200, 30, f"{host} to be let up")
+    until(lambda: cluster.force_down(host, forced=False).status == 200, 60, f"{host} to be let up")
     cluster.wait_up(host)
 
 
@@ -230,7 +233,7 @@ def test_a_database_that_is_away_makes_nobody_dead(cluster: Cluster) -> None:
     wait_seconds(DOWN_TIME + 2)
     for process in cluster.processes:
         process.database.heal()
-    until(lambda: cluster.request("GET", "/os-services").status == 200, 30, "the database to be found again")
+    until(lambda: cluster.request("GET", "/os-services").status == 200, 60, "the database to be found again")
     assert cluster.action(server, {"evacuate": {}}).status == 400
     cluster.wait_up("abc")
     assert cluster.action(server, {"evacuate": {}}).status == 400
@@ -250,7 +253,7 @@ def test_evacuations_in_the_middle_of_which_the_database_goes_away_end_when_it_r
     wait_seconds(DOWN_TIME + 2)
     for process in cluster.processes:
         process.database.heal()
-    until(lambda: cluster.request("GET", "/os-services").status == 200, 30, "the database to be found again")
+    until(lambda: cluster.request("GET", "/os-services").status == 200, 60, "the database to be found again")
     for number, server in enumerate(servers):
         (ended,) = cluster.settled(server, seconds=60)
         assert ended["status"] == ("ACTIVE" if number % 2 else "SHUTOFF"), cluster.migrations(server)
@@ -258,7 +261,7 @@ def test_evacuations_in_the_middle_of_which_the_database_goes_away_end_when_it_r
 
 
 def test_a_destination_cut_off_while_it_works_loses_the_instance_and_cleans_up(cluster: Cluster) -> None:
-    slow(cluster, "b", "c", define=4)
+    slow(cluster, "b", define=2 * DOWN_TIME)
     servers = cluster.servers_on("a", 4)
     cluster.dead("a")
     for server in servers:
@@ -280,7 +283,7 @@ def test_ready_is_who_reaches_the_database_and_alive_is_everybody(cluster: Clust
     assert health(api, "?detailed")[0] == 503
     assert health(other, "?detailed")[0] == 200
     api.database.heal()
-    until(lambda: health(api, "?detailed")[0] == 200, 10, "it to be ready again")
+    until(lambda: health(api, "?detailed")[0] == 200, 60, "it to be ready again")
 
 
 def health(api: Process, query: str) -> tuple[int, str]:
@@ -296,17 +299,20 @@ def health(api: Process, query: str) -> tuple[int, str]:
 # -- the broker
 
 
-def test_evacuations_are_accepted_at_once_and_end_while_the_broker_is_away(cluster: Cluster) -> None:
-    servers = cluster.servers_on("a", 10)
+def test_fifty_evacuations_are_accepted_at_once_and_end_while_the_broker_is_away(cluster: Cluster) -> None:
+    servers = cluster.servers_on("a", 50)
     cluster.dead("a")
     for process in cluster.processes:
         process.broker.cut()
     wait_seconds(1)
+    took = []
     for number, server in enumerate(servers):
         begun = time.monotonic()
         assert cluster.action(server, {"evacuate": {}}, "2.94" if number % 2 else "2.95").status == 200
-        assert time.monotonic() - begun < 2
-    for number, ended in enumerate(cluster.settled(*servers, seconds=30)):
+        took.append(time.monotonic() - begun)
+    # Who waited for a broker would do so each time; one may be slow on a busy machine.
+    assert median(took) < 2
+    for number, ended in enumerate(cluster.settled(*servers, seconds=60)):
         assert ended["status"] == ("ACTIVE" if number % 2 else "SHUTOFF")
     assert all(cluster.service(host)["state"] == "up" for host in "bc")
 
@@ -333,8 +339,9 @@ def test_told_to_stop_while_the_broker_is_away_everything_stops_soon(cluster: Cl
     assert cluster.action(server, {"os-stop": None}).status == 202
     cluster.settled(server)
     begun = time.monotonic()
-    assert cluster.stop(30) == 0
-    assert time.monotonic() - begun < 20
+    assert cluster.stop() == 0
+    # What the units allow for it (TimeoutStopSec).
+    assert time.monotonic() - begun < 40
 
 
 @pytest.mark.parametrize("missing", ["broker", "database"])
@@ -366,4 +373,4 @@ def test_an_api_process_started_while_a_server_is_away_serves_when_it_returns(cl
     assert api.ready().startswith("http://")
     getattr(api, missing).heal()
     for _each_api in cluster.apis:
-        until(lambda: cluster.request("GET", "/servers").status == 200, 20, "an answer")
+        until(lambda: cluster.request("GET", "/servers").status == 200, 60, "an answer")

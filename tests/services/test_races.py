@@ -12,7 +12,8 @@ from evacuator.db import nodes, schema, services
 from evacuator.db.clock import now
 from evacuator.db.models import Allocation, ComputeNode, Instance, Migration, Service
 from evacuator.db.session import open_database
-from evacuator.engine import service, takeover
+from evacuator.db.writes import change
+from evacuator.engine import choose, service, takeover
 from evacuator.engine.accept import EvacuationOrder, accept_evacuation
 from evacuator.engine.engine import Engine, Rules
 from evacuator.errors import ServiceInUse
@@ -119,3 +120,40 @@ def test_a_service_is_not_deleted_while_an_evacuation_to_its_host_is_accepted(
     with engine.database.engine.connect() as connection:
         assert sorted(connection.scalars(select(Service.host))) == ["a", "b"]
         assert sorted(connection.scalars(select(ComputeNode.host))) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("requested", "status"), [("b", "error"), (None, "accepted")])
+def test_a_host_that_fills_up_at_that_moment_is_not_overfilled(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, requested: str | None, status: str
+) -> None:
+    slower, faster = str(uuid4()), str(uuid4())
+
+    def work(session: Any) -> None:
+        hosts_up(session, "abcd")
+        change(session, ComputeNode, {"host": "b"}, {"vcpus": 1, "memory_mb": 9999})
+        # From two hosts: those who evacuate the same one wait for each other.
+        for host, uuid in (("a", slower), ("d", faster)):
+            services.edit(session, services.by_host(session, host), {"forced_down": True})
+            session.execute(insert(Instance).values({**_instance(uuid), "host": host, "launched_at": now()}))
+            nodes.claim(session, host, uuid, Room(1, 512, 1))
+
+    engine.database.write(work)
+    rank, accepted = choose.rank, []
+
+    def after_the_other(*args: Any) -> Any:
+        best = rank(*args)
+        monkeypatch.setattr(choose, "rank", rank)
+        other = EvacuationOrder(faster, requested_host="b")
+        accepted.append(accept_evacuation(engine, RequestContext.of_service("nova-api"), other))
+        return best
+
+    monkeypatch.setattr(choose, "rank", after_the_other)
+    order = EvacuationOrder(slower, requested_host=requested)
+    record = accept_evacuation(engine, RequestContext.of_service("nova-api"), order)
+    assert [(each.status, each.dest_compute) for each in accepted] == [("accepted", "b")]
+    assert (record.status, record.dest_compute) == (status, requested or "c")
+    if requested:
+        assert "b was filled by others at the same moment" in str(record.reason)
+    with engine.database.engine.connect() as connection:
+        used = connection.execute(select(ComputeNode.vcpus_used).where(ComputeNode.host == "b")).scalar_one()
+        assert used == 1

@@ -42,7 +42,7 @@ def test_an_evacuation_ends_where_and_how_it_must(cluster: Cluster) -> None:
         assert ended["OS-EXT-SRV-ATTR:host"] in ("b", "c")
         assert cluster.starts(server, "b", "c") == runs
     cluster.recover()
-    until(lambda: all(cluster.migrations(server)[0]["status"] == "completed" for server in servers.values()), 30, "a")
+    until(lambda: all(cluster.migrations(server)[0]["status"] == "completed" for server in servers.values()), 60, "a")
     for server in servers.values():
         assert cluster.journal("a", server)[-1]["event"] == "destroyed"
         assert (cluster.state_dir / "disks" / server).exists()
@@ -60,7 +60,7 @@ def test_a_silent_host_is_evacuated_once_another_one_was_heard_all_the_while(clu
     (server,) = cluster.servers_on("a", 1)
     cluster.fence("a")
     assert cluster.action(server, {"evacuate": {}}).status == 400
-    until(lambda: cluster.action(server, {"evacuate": {}}).status == 200, 20, "the silence of a to count")
+    until(lambda: cluster.action(server, {"evacuate": {}}).status == 200, 60, "the silence of a to count")
     (ended,) = cluster.settled(server)
     assert (ended["status"], cluster.starts(server, "b", "c")) == ("SHUTOFF", 0)
 

@@ -1,6 +1,8 @@
-"""The migrations up and down with data, and the models, on the servers."""
+"""The migrations up and down with data, and the models, on every database."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -14,12 +16,16 @@ from evacuator.db.session import Database, open_database
 from tests.services.servers import fresh_database
 
 
-@pytest.fixture(params=["mariadb", "postgresql"])
-def database(request: pytest.FixtureRequest) -> Iterator[Database]:
-    with fresh_database(request.param) as url:
-        opened = open_database(url.render_as_string(hide_password=False), pool_size=2)
+@pytest.fixture(params=["mariadb", "postgresql", "sqlite"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    with ExitStack() as closing:
+        if request.param == "sqlite":
+            url = f"sqlite:///{tmp_path / 'a.sqlite'}"
+        else:
+            url = closing.enter_context(fresh_database(request.param)).render_as_string(hide_password=False)
+        opened = open_database(url, pool_size=2)
+        closing.callback(opened.close)
         yield opened
-        opened.close()
 
 
 def test_the_models_are_what_the_migrations_make(database: Database) -> None:

@@ -48,7 +48,7 @@ def test_a_message_is_traced_from_the_api_to_the_compute_manager(
     cluster.start()
     cluster.servers_on("a", 1)
     assert cluster.stop() == 0
-    until(lambda: len(received) >= 2, 20, "both processes to send their spans")
+    until(lambda: len(received) >= 2, 60, "both processes to send their spans")
     spans = b"".join(received)
     for part in (b"compute.carry_out_order", b"carry_out_order receive", b"openstack.request_id", b"evacuator"):
         assert part in spans

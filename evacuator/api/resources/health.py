@@ -8,6 +8,7 @@ from evacuator import metrics
 from evacuator.api.collaborators import Collaborators
 from evacuator.db import health, schema, services
 from evacuator.db.models import COMPUTE_BINARY
+from evacuator.errors import DatabaseUnavailable
 
 
 class Healthcheck:
@@ -47,14 +48,20 @@ class Metrics:
         self._engine = parts.engine
 
     def on_get(self, _request: falcon.Request, response: falcon.Response) -> None:
-        """Show it as Prometheus reads it."""
+        """Show it as Prometheus reads it; without a database, what this process has counted."""
+        try:
+            self._look_at_site()
+        except DatabaseUnavailable:
+            metrics.show_site({}, {}, {})
+        response.content_type = metrics.CONTENT_TYPE
+        response.data = metrics.page()
+
+    def _look_at_site(self) -> None:
         database, down_time = self._engine.database, self._engine.rules.service_down_time
-        unfinished = database.read(health.unfinished)
-        heard = database.read(lambda session: services.listing(session, down_time, binary=COMPUTE_BINARY))
+        unfinished = database.glance(health.unfinished)
+        heard = database.glance(lambda session: services.listing(session, down_time, binary=COMPUTE_BINARY))
         metrics.show_site(
             unfinished,
             {each.service.host: each.age for each in heard if each.age is not None},
             {each.service.host: each.up for each in heard},
         )
-        response.content_type = metrics.CONTENT_TYPE
-        response.data = metrics.page()

@@ -1,5 +1,6 @@
 """The migrations and the models say the same, upwards and downwards, with data in the tables."""
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,3 +72,22 @@ def test_sqlite_keeps_a_write_ahead_log_and_its_foreign_keys(database: Database)
     with database.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
+
+
+def test_an_upgrade_only_adds_unless_it_says_that_it_contracts() -> None:
+    """Processes of the release before go on working on the new schema: see docs/decisions/0005."""
+    adds = {"add_column", "create_table", "create_index", "execute", "bulk_insert", "get_bind", "f"}
+    for script in sorted(Path(schema._scripts(), "versions").glob("[0-9]*.py")):
+        tree = ast.parse(script.read_text())
+        assert ast.get_docstring(tree)
+        if "contracts:" in (ast.get_docstring(tree) or ""):
+            continue
+        (upgrade,) = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "upgrade"]
+        called = {
+            node.func.attr
+            for node in ast.walk(upgrade)
+            if isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Attribute)
+            and ast.unparse(node.func.value) == "op"
+        }
+        assert called <= adds, f"{script.name}: {sorted(called - adds)}"
