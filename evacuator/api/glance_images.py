@@ -122,7 +122,7 @@ def _found(service: Any, image_id: str) -> Image | None:
         if _status(error) == NOT_FOUND:
             return None
         raise
-    if image["id"] != image_id:
+    if image["id"].lower() != image_id.lower():  # some databases take either for the other
         raise ValueError(f"asked for image {image_id} it tells of {image['id']}")
     return image
 
