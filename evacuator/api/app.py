@@ -87,6 +87,7 @@ DOCUMENTS: tuple[tuple[str, MakeResource], ...] = (
     ("/openapi.json", openapi.OpenApi),
     ("/v2", versions.Version),
     ("/v2/", versions.Version),
+    ("/v2/{project_id:project}/", versions.Version),
 )
 
 

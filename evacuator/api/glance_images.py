@@ -64,8 +64,11 @@ class GlanceImages:
         loading.register_auth_conf_options(conf, SECTION)
         conf.set_default("timeout", PATIENCE, group=SECTION)
 
+        # What every caller's session shares: open connections, and what is known of the service.
+        shared = {"session": loading.load_session_from_conf_options(conf, SECTION).session, "discovery_cache": {}}
+
         def connect(auth: Any) -> Any:
-            session = loading.load_session_from_conf_options(conf, SECTION, auth=auth)
+            session = loading.load_session_from_conf_options(conf, SECTION, auth=auth, **shared)
             return Connection(session=session, oslo_conf=conf, service_types=["image"])
 
         if conf.api.auth_strategy == "keystone":
@@ -119,10 +122,11 @@ def _found(service: Any, image_id: str) -> Image | None:
     try:
         image = _shown(service.get_image(image_id))
     except Exception as error:
-        if _status(error) == NOT_FOUND:
+        # Keystone's own 404 carries its status under another name.
+        if getattr(error, "status_code", None) == NOT_FOUND:
             return None
         raise
-    if image["id"] != image_id:
+    if image["id"].lower() != image_id.lower():  # some databases take either for the other
         raise ValueError(f"asked for image {image_id} it tells of {image['id']}")
     return image
 

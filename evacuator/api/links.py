@@ -1,7 +1,7 @@
 """Links, as clients follow them."""
 
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from evacuator.api.http import Query, Request
 from evacuator.api.settings import ApiSettings
@@ -18,11 +18,11 @@ class Links:
 
     def self_href(self, collection: str, name: str) -> str:
         """Return where the thing is."""
-        return f"{self.root}/{self._version}{self._project}/{collection}/{name}"
+        return f"{self.root}/{self._version}{self._project}/{collection}/{quote(name)}"
 
     def bookmark(self, collection: str, name: str) -> dict[str, str]:
         """Return the link that has no version in it."""
-        return {"rel": "bookmark", "href": f"{self.root}{self._project}/{collection}/{name}"}
+        return {"rel": "bookmark", "href": f"{self.root}{self._project}/{collection}/{quote(name)}"}
 
     def both(self, collection: str, name: str) -> list[dict[str, str]]:
         """Return the two links that a thing has."""

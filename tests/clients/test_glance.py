@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from keystoneauth1.token_endpoint import Token
 from oslo_config import cfg
 
 from evacuator.api.glance_images import GlanceImages
@@ -181,6 +182,18 @@ def test_what_is_no_id_of_an_image_never_reaches_glance(cloud, name):
     assert cloud.request("GET", f"/images/{name}", token=cloud.anna).status == 404
 
 
+@pytest.mark.filterwarnings("ignore")  # what the SDK leaves open
+@pytest.mark.parametrize("path", ["", "/"])
+def test_its_address_may_be_configured(cloud, glance, tmp_path, path):
+    conf = configured(tmp_path, f"endpoint_override = {glance.url}{path}")
+    conf.set_override("auth_strategy", "keystone", "api")
+    caller = RequestContext(user_id="u", project_id="p", request_id="req-1")
+    caller.token_auth = Token("http://127.0.0.1:9/not-used", cloud.anna)
+    images = GlanceImages.from_conf(conf)
+    assert len(images.list(caller)) == 5
+    assert images.get(caller, glance.images["blue"])["name"] == "blue"
+
+
 # -- where they have none, it is asked as one user
 
 
@@ -257,13 +270,20 @@ IMAGE = "11111111-1111-4111-8111-111111111111"
 
 
 class Impostor(http.server.BaseHTTPRequestHandler):
-    """Answers everything in the same way."""
+    """Answers everything in the same way, on connections that stay open."""
+
+    protocol_version = "HTTP/1.1"
+
+    def setup(self):
+        self.server.connections += 1
+        super().setup()
 
     def do_GET(self):
-        status, body, delay = self.server.answer
+        status, body, delay = self.server.answers.get(self.path, self.server.answer)
         time.sleep(delay)
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
@@ -275,6 +295,7 @@ class Impostor(http.server.BaseHTTPRequestHandler):
 def impostor():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Impostor) as server:
         server.daemon_threads, server.block_on_close = True, False
+        server.answers, server.connections, server.url = {}, 0, f"http://127.0.0.1:{server.server_address[1]}/v2"
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
@@ -299,7 +320,7 @@ def impostor():
 )
 def test_whatever_answers_in_its_place_is_not_taken_for_it(impostor, tmp_path, status, body, delay):
     impostor.answer = status, body, delay
-    place = f"endpoint_override = http://127.0.0.1:{impostor.server_address[1]}/v2"
+    place = f"endpoint_override = {impostor.url}"
     images = GlanceImages.from_conf(configured(tmp_path, "auth_type = none", place, "timeout = 1"))
     started = time.monotonic()
     with pytest.raises(ImagesUnavailable, match="more under req-1"):
@@ -307,6 +328,22 @@ def test_whatever_answers_in_its_place_is_not_taken_for_it(impostor, tmp_path, s
     with pytest.raises(ImagesUnavailable):
         images.get(ANYBODY, IMAGE)
     assert time.monotonic() - started < 20
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_callers_with_tokens_of_their_own_share_the_connections(impostor, tmp_path):
+    links = [{"rel": "self", "href": impostor.url}]
+    versions = json.dumps({"versions": [{"id": "v2.9", "status": "CURRENT", "links": links}]}).encode()
+    impostor.answers = {"/v2": (300, versions, 0), "/v2/images?limit=1000": (200, b'{"images": []}', 0)}
+    impostor.answer = 404, b"", 0
+    conf = configured(tmp_path, f"endpoint_override = {impostor.url}")
+    conf.set_override("auth_strategy", "keystone", "api")
+    images = GlanceImages.from_conf(conf)
+    for number in range(20):
+        caller = RequestContext(user_id="u", project_id="p", request_id="req-1")
+        caller.token_auth = Token(impostor.url, f"token {number}")
+        assert images.list(caller) == []
+    assert impostor.connections == 1
 
 
 def test_a_user_that_is_only_half_described_is_refused(tmp_path):

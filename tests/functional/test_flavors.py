@@ -20,6 +20,13 @@ def test_a_flavor_is_made_as_the_command_line_client_asks_for_it(site):
     assert made["extra_specs"] == {}
 
 
+def test_a_link_to_a_flavor_with_a_blank_in_its_id_leads_to_it(site):
+    body = {"flavor": {"name": "wide", "id": "wide one", "ram": 1, "vcpus": 1, "disk": 0}}
+    made = site.post("/flavors", body).json["flavor"]
+    assert [link["href"].rpartition("/flavors/")[2] for link in made["links"]] == ["wide%20one"] * 2
+    assert site.get("/flavors/wide%20one").json["flavor"]["id"] == "wide one"
+
+
 def test_its_own_id_is_kept_and_auto_asks_for_a_new_one(site):
     assert make(site, id="x.large").json["flavor"]["id"] == "x.large"
     assert len(make(site, name="other", id="auto").json["flavor"]["id"]) == 36
