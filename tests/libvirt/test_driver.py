@@ -317,6 +317,18 @@ class TestAdoptedDefinitions:
 class TestDaemonsThatFail:
     """A daemon that hangs or dies fails the operation in time, and hurts nobody else."""
 
+    def test_what_a_tunnel_says_is_one_line(self, lab, make_driver):
+        tunnel = lab.root / "tunnel"
+        tunnel.write_text(
+            "#!/bin/sh\necho Connection timed out during banner exchange >&2\necho giving up >&2\nexit 255\n"
+        )
+        tunnel.chmod(0o755)
+
+        with pytest.raises(errors.HypervisorUnknown) as unknown:
+            make_driver("a", uri=f"qemu+ext:///system?command={tunnel}").facts()
+
+        assert "banner exchange giving up" in str(unknown.value)
+
     def test_a_dead_daemon_is_said_to_be_silent_and_found_again(self, lab, make_driver, guest):
         driver = make_driver("a", timing=QUICK)
         driver.define(guest, DiskSource.EXISTING, "req")
