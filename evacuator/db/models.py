@@ -3,6 +3,8 @@
 Tables and columns bear Nova's names where Nova has them. Times are UTC by the database's clock.
 """
 
+import html
+import re
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -15,6 +17,9 @@ COMPUTE_BINARY = "nova-compute"
 
 #: The zone of every host that no aggregate puts into another.
 DEFAULT_ZONE = "nova"
+
+#: Where the definition of an adopted guest names it: before anything else that has a name.
+_NAME = re.compile(r"<name>([^<]+)</name>")
 
 
 class Model(DeclarativeBase):
@@ -174,8 +179,9 @@ class Instance(Model):
 
     @property
     def instance_name(self) -> str:
-        """The name that the hypervisor knows the guest by."""
-        return f"instance-{self.id:08x}"
+        """The name that the hypervisor knows the guest by; an adopted one has it from its definition."""
+        told = _NAME.search(self.definition) if self.definition else None
+        return html.unescape(told[1]) if told else f"instance-{self.id:08x}"
 
 
 class Migration(Model):

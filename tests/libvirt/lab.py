@@ -93,6 +93,10 @@ class Host:
         return f"qemu+unix:///session?socket={self.run}/libvirt/libvirt-sock"
 
     @property
+    def uid(self) -> int:
+        return _NOBODY if _AS_ROOT else os.geteuid()
+
+    @property
     def up(self) -> bool:
         return self._init is not None
 

@@ -1,10 +1,14 @@
 """Domains that somebody made by hand come under management, are evacuated, and are given back."""
 
+import threading
+import time
 import uuid
 
 import libvirt
 import pytest
 
+from evacuator.virt.libvirt.adoption import Adoption
+from evacuator.virt.libvirt.connection import Connection, Timing
 from evacuator.virt.libvirt.definition import NAMESPACE
 from tests.libvirt import witness
 from tests.libvirt.real_site import RealSite, command
@@ -111,7 +115,8 @@ def test_ten_hand_made_domains_are_adopted_evacuated_and_released(lab, site, han
         assert not conn.lookupByName("plain").autostart()
     servers = list(hand_made.values())
     shown = {server["id"]: server for server in site.get("/servers/detail?all_tenants=1")["servers"]}
-    assert {shown[identity]["name"] for identity in servers} == set(NAMES)
+    for name, identity in hand_made.items():
+        assert (shown[identity]["name"], shown[identity]["OS-EXT-SRV-ATTR:instance_name"]) == (name, name)
     assert site.ask(hand_made["odd name (1)"], "os-start")["status"] == "ACTIVE"
 
     lab["a"].power_off()
@@ -233,3 +238,27 @@ def test_a_guest_whose_mark_somebody_took_away_is_released_with_the_others(lab, 
     assert released.stdout.splitlines()[1:] == ["others: released", "plain: released"], released.stderr
     again = command(site, "release", "--host", "a", "plain")
     assert (again.returncode, again.stdout.splitlines()[1:]) == (0, ["plain: was not ours"])
+
+
+def test_domains_that_come_and_go_meanwhile_are_in_nobodys_way(lab):
+    bare = "<domain type='qemu'><name>fleeting</name><memory>16384</memory><os><type>hvm</type></os></domain>"
+    stopping = threading.Event()
+
+    def come_and_go():
+        with lab["a"].opened() as conn:
+            while not stopping.is_set():
+                conn.defineXML(bare).undefine()
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    adoption = Adoption(Connection("a", lab["a"].uri, Timing()), [str(lab.instances)])
+    try:
+        until = time.monotonic() + 3
+        seen = 0
+        while time.monotonic() < until:
+            seen += len(adoption.survey())
+    finally:
+        stopping.set()
+        thread.join()
+        adoption.close()
+    assert seen

@@ -128,16 +128,24 @@ class TestWhatItLeavesBehind:
             driver.define(replace(a_guest(), image_ref="nowhere"), DiskSource.NEW, "req")
         assert list(lab.instances.iterdir()) == []
 
-    def test_disks_that_are_not_ours_are_not_deleted(self, lab, make_driver, guest):
-        elsewhere = lab.images / "precious.qcow2"
-        witness.build(elsewhere)
-        driver = make_driver("a", template=TEMPLATE.replace("$disk", str(elsewhere)))
+    @pytest.mark.parametrize("folder", ["images", "instances"])
+    def test_disks_that_are_not_ours_are_not_deleted_and_what_belongs_to_them_neither(
+        self, lab, make_driver, guest, folder
+    ):
+        adopted, firmware = getattr(lab, folder) / "web.qcow2", lab.instances / "firmware.fd"
+        variables = lab.instances / "web_VARS.fd"
+        witness.build(adopted)
+        for file in (firmware, variables):
+            file.write_bytes(b"\0" * (1 << 18))
+        uefi = f"<loader readonly='yes' type='pflash'>{firmware}</loader><nvram>{variables}</nvram></os>"
+        driver = make_driver("a", template=TEMPLATE.replace("$disk", str(adopted)).replace("</os>", uefi))
         driver.define(guest, DiskSource.EXISTING, "req")
 
         driver.destroy(guest.uuid, "req-delete", disks=True)
 
         assert driver.find(guest.uuid) is None
-        assert elsewhere.exists()
+        assert adopted.exists()
+        assert variables.exists()
 
     def test_a_guest_with_managed_memory_and_snapshots_is_forgotten_with_them(self, lab, driver, guest):
         driver.define(guest, DiskSource.EXISTING, "req")
@@ -152,6 +160,23 @@ class TestWhatItLeavesBehind:
 
         assert driver.find(guest.uuid) is None
         assert diary(lab, guest).boots == 1
+
+    @pytest.mark.parametrize("disks", [True, False])
+    def test_the_state_of_a_tpm_stays_or_goes_with_the_disks(self, lab, make_driver, guest, disks):
+        tpm = "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"
+        driver = make_driver("a", template=TEMPLATE.replace("<memballoon", f"{tpm}<memballoon"))
+        driver.define(guest, DiskSource.EXISTING, "req")
+        # What a guest that was run would have left.
+        state = lab["a"].folder / f"config/libvirt/qemu/swtpm/{guest.uuid}/tpm2/tpm2-00.permall"
+        state.parent.mkdir(parents=True)
+        state.touch()
+        for folder in (state, *state.parents[:3]):
+            os.chown(folder, lab["a"].uid, -1)
+
+        driver.destroy(guest.uuid, "cleaning of a", disks=disks)
+
+        assert driver.find(guest.uuid) is None
+        assert state.exists() is not disks
 
     def test_power_state_changes_are_told(self, lab, driver, guest):
         told = []
@@ -316,6 +341,19 @@ class TestAdoptedDefinitions:
 
 class TestDaemonsThatFail:
     """A daemon that hangs or dies fails the operation in time, and hurts nobody else."""
+
+    def test_what_a_tunnel_says_is_one_line(self, lab, make_driver):
+        tunnel = lab.root / "tunnel"
+        # libvirt looks for last words once the connection has ended.
+        tunnel.write_text(
+            "#!/bin/sh\nprintf 'timed out during banner exchange\\ngiving up\\n' >&2\nsleep 0.2\nexit 255\n"
+        )
+        tunnel.chmod(0o755)
+
+        with pytest.raises(errors.HypervisorUnknown) as unknown:
+            make_driver("a", uri=f"qemu+ext:///system?command={tunnel}").facts()
+
+        assert "banner exchange giving up" in str(unknown.value)
 
     def test_a_dead_daemon_is_said_to_be_silent_and_found_again(self, lab, make_driver, guest):
         driver = make_driver("a", timing=QUICK)

@@ -207,20 +207,20 @@ class TestZombies:
         site.find("a")
         assert lab.copies(server) == ["b"]
 
-    def test_a_source_whose_daemon_comes_back_kills_its_zombie_before_it_is_up(self, site, lab):
-        server = site.a_running_server()
-        lab["a"].kill_daemon()
-        site.lose("a")
-        site.evacuate(server, version="2.95", host="b")
-        assert site.ended(server) == ["done"]
+    def test_a_source_that_comes_back_kills_its_zombie_before_it_is_up(self, request, site, lab, zombie):
+        site.evacuate(zombie, version="2.95", host="b")
+        assert site.ended(zombie) == ["done"]
         assert len(lab["a"].guest_pids()) == 1
 
-        lab["a"].start_daemon()
+        if request.node.callspec.params["zombie"] == "dead daemon":
+            lab["a"].start_daemon()
+        else:
+            lab["a"].thaw()
         site.find("a")
 
         assert lab["a"].guest_pids() == []
-        assert site.ask(server, "os-start")["status"] == "ACTIVE"
-        until(lambda: site.boots(server) == 2, 20, "the boot")
+        assert site.ask(zombie, "os-start")["status"] == "ACTIVE"
+        until(lambda: site.boots(zombie) == 2, 20, "the boot")
 
 
 class TestDestinationsThatFail:
@@ -258,7 +258,8 @@ class TestDestinationsThatFail:
             else:
                 # Only a start of which nobody knows whether it happened fails, and names the host to look at.
                 assert (version, end, shown["status"]) == ("2.94", "failed", "ERROR")
-                assert f"{here}, or fence that host" in shown["fault"]["message"]
+                said = shown["fault"]["message"]
+                assert f"{here}, or fence that host" in said or f"fence that host ({here})" in said
             if version == "2.95":
                 assert (end, site.boots(server)) == ("done", 1)
             else:
@@ -281,6 +282,18 @@ class TestHungHosts:
         assert site.stop() == 0
         assert time.monotonic() - begun < 15
         lab["a"].thaw_daemon()
+
+    def test_a_host_that_is_off_when_the_process_starts_keeps_nobody_waiting(self, site, lab):
+        server = site.a_running_server("b")
+        assert site.stop() == 0
+        lab["a"].power_off()
+
+        site.start()
+
+        assert site.status(server) == "ACTIVE"
+        assert "Host a is not up: its hypervisor does not answer" in site._log.read_text()
+        lab["a"].power_on()
+        site.find("a")
 
 
 class TestBehindOurBack:

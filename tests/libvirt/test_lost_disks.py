@@ -31,12 +31,17 @@ class TestRealHosts(LostDisks):
     def folder(self, host: str) -> Path:
         return self.lab.root / f"only-on-{host}"
 
-    def make_driver(self, host: str) -> Driver:
+    def make_driver(self, host: str, *, shared: bool) -> Driver:
+        if shared:
+            return self._make(host)
         folder = DiskFolder(host, self.folder(host), self.lab.images, copies=False, mode=0o666, patience=30.0)
         return self._make(host, folder=folder, template=self.templates[host])
 
     def disk_of(self, host: str, server: str) -> Path:
         return self.folder(host) / f"{server}.qcow2"
+
+    def shared_disk_of(self, server: str) -> Path:
+        return self.lab.instances / f"{server}.qcow2"
 
     def boots(self, disk: Path) -> int:
         return witness.read(disk).boots

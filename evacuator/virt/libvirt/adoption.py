@@ -55,9 +55,16 @@ class Adoption:
         return self._connection.uri
 
     def survey(self) -> list[Found]:
-        """Return every domain of the host, by name."""
-        found = self._connection.do(lambda call: [self._found(each) for each in call.conn.listAllDomains()])
-        return sorted(found, key=lambda each: each.name)
+        """Return every domain of the host, by name.
+
+        :raises DriverError: they cannot be read.
+        """
+        try:
+            found = self._connection.do(lambda call: [self._found(each) for each in call.conn.listAllDomains()])
+        except libvirt.libvirtError as error:
+            reason = f"The domains of host {self._connection.host} cannot be read: {error}."
+            raise errors.DriverError(reason=reason) from error
+        return sorted((each for each in found if each is not None), key=lambda each: each.name)
 
     def take(self, uuid: str, cause: str) -> str:
         """Put our mark on a domain and its autostart away; return its definition. May be repeated.
@@ -120,7 +127,16 @@ class Adoption:
             raise errors.GuestNotFound(host=self._connection.host, uuid=uuid)
         return domain
 
-    def _found(self, domain: Any) -> Found:
+    def _found(self, domain: Any) -> Found | None:
+        """Look at a domain; None when it has just gone."""
+        try:
+            return self._look_at(domain)
+        except libvirt.libvirtError as error:
+            if refusals.code_of(error) == libvirt.VIR_ERR_NO_DOMAIN:
+                return None
+            raise
+
+    def _look_at(self, domain: Any) -> Found:
         known = domains.known(domain, None)
         xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
         size = survey.size_of(xml)

@@ -210,7 +210,8 @@ class Connection:
         return timed_out or error.get_error_domain() in _LOST_DOMAINS or error.get_error_code() in _LOST_CODES
 
     def _unknown(self, reason: str) -> HypervisorUnknown:
-        return HypervisorUnknown(host=self.host, reason=reason)
+        # What a tunnel has to say may be several lines.
+        return HypervisorUnknown(host=self.host, reason=" ".join(reason.split()))
 
     # -- sessions
 

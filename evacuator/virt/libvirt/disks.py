@@ -90,18 +90,17 @@ class DiskFolder:
                 return None
         return aside
 
-    def delete(self, paths: list[str]) -> list[str]:
-        """Delete those of ``paths`` that are ours, being in our folder; return the others.
+    def delete(self, uuid: str, paths: list[str]) -> list[str]:
+        """Delete that of ``paths`` which was made here, as its name says; return the others, which an owner brought.
 
-        :raises DriverError: one could not be deleted.
+        :raises DriverError: it could not be deleted.
         """
-        ours = [Path(path) for path in paths if Path(path).parent == self.instances]
-        for path in ours:
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                raise errors.DriverError(reason=f"The disk {path} could not be deleted: {error}.") from error
-        return [path for path in paths if Path(path) not in ours]
+        ours = self.path_of(uuid)
+        others = [path for path in paths if Path(path) != ours]
+        if len(others) < len(paths):
+            with self._explained(uuid, "deleted"):
+                ours.unlink(missing_ok=True)
+        return others
 
     def storage_id(self) -> str:
         """Return the name of the storage, and give it one where it has none."""

@@ -26,6 +26,15 @@ _POWER_STATES = {
     libvirt.VIR_DOMAIN_PMSUSPENDED: PowerState.PAUSED,
 }
 
+#: What keeps libvirt from forgetting a guest. Managed memory of a guest that goes on elsewhere must not come back.
+_FORGET = (
+    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+    | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+    | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+)
+#: A daemon of this version, and its client, can be told what to do with the state of a TPM; older ones delete it.
+_KNOWS_TPM = 8_009_000
+
 _METADATA = libvirt.VIR_DOMAIN_METADATA_ELEMENT
 
 
@@ -122,6 +131,14 @@ def runs(conn: Any, uuid: str) -> bool:
         if refusals.code_of(error) == libvirt.VIR_ERR_NO_DOMAIN:
             return False
         raise
+
+
+def forget(conn: Any, domain: Any, *, files: bool) -> None:
+    """Undefine a guest. Firmware variables and TPM state are disks in all but name: where ``files`` they go, too."""
+    verb = "" if files else "KEEP_"
+    names = ["NVRAM", "TPM"] if conn.getLibVersion() >= _KNOWS_TPM else ["NVRAM"]
+    flags = [getattr(libvirt, f"VIR_DOMAIN_UNDEFINE_{verb}{name}", 0) for name in names]
+    domain.undefineFlags(_FORGET | sum(flags))
 
 
 def ask_to_shut_down(conn: Any, uuid: str) -> bool:

@@ -40,16 +40,6 @@ _EVENT_STATES = {
     libvirt.VIR_DOMAIN_EVENT_CRASHED: PowerState.CRASHED,
 }
 
-#: What keeps libvirt from forgetting a guest. Managed memory of a guest that goes on elsewhere must not come back.
-_FORGET = (
-    libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
-    | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
-    | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
-)
-#: Firmware variables and TPM state are disks in all but name: they go with the disks, or stay with them.
-_KEEP_FILES = libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM
-_DELETE_FILES = libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
-
 _POLL_SECONDS = 0.25
 _MIB_IN_KIB = 1024
 
@@ -285,8 +275,8 @@ class LibvirtDriver:
     def destroy(self, uuid: str, cause: str, *, disks: bool) -> None:
         """Stop the guest, delete its disks where ``disks``, and forget it.
 
-        Only disks in our own folder are deleted: those we made. The guest is forgotten last, so that a call which is
-        repeated still finds its disks.
+        Only what we made is deleted, not what an adopted guest brought. The guest is forgotten last, so that a call
+        which is repeated still finds its disks.
         """
 
         def stop(call: Call) -> list[Disk] | None:
@@ -300,12 +290,13 @@ class LibvirtDriver:
         found = self._connection.do(stop)
         if found is None:
             return
+        left: list[str] = []
         if disks:
             paths = [disk.path for disk in found if disk.path is not None and disk.written]
-            left = self._on_files(lambda: self._folder.delete(paths), self._settings.timing.effect)
+            left = self._on_files(lambda: self._folder.delete(uuid, paths), self._settings.timing.effect)
             if left:
                 LOG.warning("%s: not ours, so not deleted with %s: %s", self.host, uuid, ", ".join(left))
-        self._connection.do(lambda call: self._forget(call, uuid, disks=disks))
+        self._connection.do(lambda call: self._forget(call, uuid, files=disks and not left))
 
     def set_aside(self, uuid: str, cause: str) -> None:
         """Rename the disk."""
@@ -377,7 +368,7 @@ class LibvirtDriver:
                 domains.check_disks(domain)
         except errors.DriverError:
             if not there:
-                domain.undefineFlags(_FORGET | _KEEP_FILES)
+                domains.forget(call.conn, domain, files=False)
             raise
         with self._explained(uuid):
             domains.know_snapshots(domain, snapshots)
@@ -408,13 +399,13 @@ class LibvirtDriver:
             if domains.runs(call.conn, uuid):
                 raise refusals.meaning(error, self.host, uuid) from error
 
-    def _forget(self, call: Call, uuid: str, *, disks: bool) -> None:
+    def _forget(self, call: Call, uuid: str, *, files: bool) -> None:
         domain = domains.lookup(call.conn, uuid)
         if domain is None or not domain.isPersistent():
             return
         call.require_wanted()
         try:
-            domain.undefineFlags(_FORGET | (_DELETE_FILES if disks else _KEEP_FILES))
+            domains.forget(call.conn, domain, files=files)
         except libvirt.libvirtError as error:
             if domains.lookup(call.conn, uuid) is not None:
                 raise refusals.meaning(error, self.host, uuid) from error

@@ -104,11 +104,15 @@ class Hosts:
 
 
 class LostDisks:
-    """Two hosts, a and b, each with storage of its own."""
+    """Two hosts, a and b, each with storage of its own unless it is said to be ``shared``."""
 
     @abstractmethod
-    def make_driver(self, host: str) -> Driver:
+    def make_driver(self, host: str, *, shared: bool) -> Driver:
         """Return the driver of a host."""
+
+    @abstractmethod
+    def shared_disk_of(self, server: str) -> Path:
+        """Return where the disk of a server is on storage that is shared."""
 
     @abstractmethod
     def disk_of(self, host: str, server: str) -> Path:
@@ -123,8 +127,9 @@ class LostDisks:
     def make_hosts(self, tmp_path: Path) -> Iterator[Callable[..., Hosts]]:
         made: list[Hosts] = []
 
-        def make(*, allowed: bool = True) -> Hosts:
-            made.append(Hosts(tmp_path, [self.make_driver(host) for host in ("a", "b")], allowed=allowed))
+        def make(*, allowed: bool = True, shared: bool = False) -> Hosts:
+            drivers = [self.make_driver(host, shared=shared) for host in ("a", "b")]
+            made.append(Hosts(tmp_path, drivers, allowed=allowed))
             return made[-1]
 
         yield make
@@ -208,6 +213,22 @@ class LostDisks:
             assert hosts.drivers["b"].find(server) is None
             hosts.come_back("a")
         assert hosts.instance(server).host == "a"
+
+    def test_a_shared_disk_that_is_not_there_is_a_failure_and_never_replaced(self, make_hosts, image):
+        hosts = make_hosts(shared=True)
+        server = hosts.create("a", image)
+        hosts.fence("a")
+        disk = self.shared_disk_of(server)
+        away = disk.rename(disk.with_name("away"))
+
+        record = hosts.evacuate(server)
+
+        assert (record.status, record.disk) == ("failed", None)
+        assert f"The disk of instance {server} is not on host b" in (record.reason or "")
+        assert not disk.exists()
+        away.rename(disk)
+        again = hosts.evacuate(server)
+        assert (again.status, again.disk) == ("done", "existing")
 
     def test_what_an_evacuation_made_before_it_died_is_its_own(self, make_hosts, image):
         hosts = make_hosts()

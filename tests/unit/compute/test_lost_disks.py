@@ -13,9 +13,12 @@ class TestSimulatedHosts(LostDisks):
         self.root = tmp_path / FOLDER
         self.faults = []
 
-    def make_driver(self, host: str) -> Driver:
+    def make_driver(self, host: str, *, shared: bool) -> Driver:
         faults = parse_faults(self.faults)
-        return SimulatedDriver(host, self.root, SimulatedSettings(shared_storage=False, faults=faults))
+        return SimulatedDriver(host, self.root, SimulatedSettings(shared_storage=shared, faults=faults))
+
+    def shared_disk_of(self, server: str) -> Path:
+        return self.root.parent / "disks" / server
 
     def disk_of(self, host: str, server: str) -> Path:
         return self.root / host / "disks" / server

@@ -172,15 +172,16 @@ def test_a_tool_that_is_missing_is_said_to_be(make, monkeypatch, tmp_path):
         make().make(GUEST)
 
 
-def test_only_disks_in_our_folder_are_deleted(make, tmp_path):
-    ours, precious = make().path_of(GUEST.uuid), tmp_path / "images" / "precious.qcow2"
-    ours.touch()
-    precious.touch()
+def test_only_the_disk_that_was_made_here_is_deleted(make, tmp_path):
+    ours, neighbour = make().path_of(GUEST.uuid), make().instances / "web.qcow2"
+    elsewhere = tmp_path / "images" / ours.name
+    for path in (ours, neighbour, elsewhere):
+        path.touch()
 
-    left = make().delete([str(ours), str(precious), str(ours)])
+    left = make().delete(GUEST.uuid, [str(path) for path in (ours, neighbour, elsewhere, ours)])
 
-    assert left == [str(precious)]
-    assert (ours.exists(), precious.exists()) == (False, True)
+    assert left == [str(neighbour), str(elsewhere)]
+    assert [path.exists() for path in (ours, neighbour, elsewhere)] == [False, True, True]
 
 
 def test_a_storage_gets_one_name_however_many_ask_at_once(make):
