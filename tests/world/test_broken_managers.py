@@ -1,6 +1,10 @@
 """The checks are checked: managers that are wrong on purpose, each caught by the invariant that is meant for it."""
 
+import sys
+
 import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 from evacuator.compute.cleaning import Cleaner
 from evacuator.compute.host import guest_of
@@ -13,8 +17,18 @@ from evacuator.engine.record import move
 from evacuator.evacuation.transitions import Step
 from evacuator.virt.driver import DiskSource
 from tests.world.commands import tell
+from tests.world.schedules import HOSTS, Schedule
 from tests.world.watch import Broken
 from tests.world.world import a_world
+
+A_THOUSAND = settings(
+    max_examples=1000,
+    stateful_step_count=12,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 
 DEATH = "create web on a\ndelay 70\nhost a power off\nforce-down a\n"
 
@@ -164,3 +178,29 @@ def test_managers_that_leave_it_accepted_for_ever_are_caught():
 def test_a_source_that_forgets_to_give_back_its_claim_is_caught():
     with a_world(manager=WithKeptClaims) as world, pytest.raises(Broken, match=r"^claim-unexplained"):
         tell(world, DEATH + "evacuate web 2.94\nhost a power on\ndelay 40")
+
+
+MANAGERS = {wrong[0].__name__: with_rebuilder(wrong[0]) for wrong in WRONG} | {
+    "LeavesItAccepted": LeavesItAccepted,
+    "KeepsTheClaim": WithKeptClaims,
+}
+
+
+class Caught(BaseException):
+    """Ends a search at once: hypothesis makes nothing of it."""
+
+
+@pytest.mark.parametrize("wrong", MANAGERS)
+def test_random_schedules_catch_a_wrong_manager_within_a_thousand(wrong):
+    class Wrongly(Schedule):
+        make_world = staticmethod(lambda **options: a_world(HOSTS, manager=MANAGERS[wrong], **options))
+
+        def teardown(self):
+            try:
+                super().teardown()
+            finally:
+                if isinstance(sys.exc_info()[1], Broken):
+                    raise Caught
+
+    with pytest.raises(Caught):
+        run_state_machine_as_test(Wrongly, settings=A_THOUSAND)

@@ -70,9 +70,9 @@ def run_story(
 
 
 def _wait_for_ctrl_c(site: Site, console: Console) -> None:
-    for line in site.how_to_explore():
-        console.print(line, markup=False, soft_wrap=True)
     try:
+        for line in site.how_to_explore():
+            console.print(line, markup=False, soft_wrap=True)
         while site.is_running:
             time.sleep(0.5)
     except KeyboardInterrupt:
