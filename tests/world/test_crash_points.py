@@ -8,6 +8,11 @@ from tests.world.world import a_world
 
 STORIES = {microversion: EVACUATION.format(microversion=microversion) for microversion in ("2.94", "2.95")}
 POINTS = [(microversion, point) for microversion, story in STORIES.items() for point in points(story)]
+#: Every host has storage of its own, and the operator prefers a new disk to none.
+LOST_DISKS = {"shared_storage": False, "rebuilds": True}
+LOST_DISK_POINTS = [
+    (microversion, point) for microversion, story in STORIES.items() for point in points(story, **LOST_DISKS)
+]
 JOURNEY_POINTS = [
     # Right after one step is right before the next: once is enough where it is not the main road.
     (journey, point)
@@ -35,6 +40,23 @@ def test_who_died_is_started_again(microversion, point):
         dies(world, STORIES[microversion], point)
         world.settle()
         ended_well(world, microversion)
+
+
+@each("microversion", LOST_DISK_POINTS)
+def test_a_lost_disk_is_replaced_once_and_the_old_one_kept_whoever_died(microversion, point):
+    with a_world(**LOST_DISKS) as world:
+        dies(world, STORIES[microversion], point)
+        world.settle()
+        ended_well(world, microversion)
+        uuid = world.instances["web"]
+        places = {host: world.hypervisors / host / "disks" for host in world.hosts}
+        kept = {host: [path.name for path in place.glob(f"*{uuid}*")] for host, place in places.items()}
+        here = world.instance("web").host
+        assert kept[here] == [uuid]
+        if world.records():
+            assert world.records()[0].disk == "replaced"
+            (aside,) = kept["a"]
+            assert aside.startswith(f".{uuid}.")
 
 
 @each("journey", JOURNEY_POINTS)

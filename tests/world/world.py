@@ -22,7 +22,7 @@ from evacuator.db import schema, services
 from evacuator.db.models import ComputeNode, Instance, Migration
 from evacuator.db.session import Database, open_database
 from evacuator.engine.accept import EvacuationOrder, accept_evacuation
-from evacuator.engine.create import NewInstances, create_instances
+from evacuator.engine.create import NeededImage, NewInstances, create_instances
 from evacuator.engine.delete import delete_instance
 from evacuator.engine.engine import Engine, Rules
 from evacuator.engine.power import reboot_instance, start_instance, stop_instance
@@ -74,10 +74,18 @@ class Strike:
 
 
 class World:
-    """``commands`` names what can be done to it in words."""
+    """``commands`` names what can be done to it in words. ``rebuilds``: disks that are lost are made anew."""
 
     def __init__(
-        self, folder, hosts=("a", "b", "c"), *, choose=lambda tasks: 0, url=None, manager=ComputeManager, **settings
+        self,
+        folder,
+        hosts=("a", "b", "c"),
+        *,
+        choose=lambda tasks: 0,
+        url=None,
+        manager=ComputeManager,
+        rebuilds=False,
+        **settings,
     ):
         self.folder = folder
         self.hypervisors = folder / FOLDER
@@ -98,6 +106,7 @@ class World:
         self.crossings = []
         self.deleted = set()
         self._make_manager = manager
+        self._rebuilds = rebuilds
         self._requests = count(1)
         self._starts = count(1)
         self.broker = Process(self.hub, "broker")
@@ -246,6 +255,7 @@ class World:
             driver,
             self.time,
             version=self.versions[process.name],
+            rebuild_from_image=self._rebuilds,
             context=RequestContext(user_id="nova-compute", project_id="service", request_id=f"req-{process.name}"),
             locks=Locks(process),
         )
@@ -302,7 +312,8 @@ class World:
 
     def create(self, name, host):
         def verb(engine, context):
-            wanted = NewInstances(name=name, flavor_id="1", requested_host=host)
+            image = NeededImage("11111111-1111-4111-8111-111111111111")
+            wanted = NewInstances(name=name, flavor_id="1", image=image, requested_host=host)
             create_instances(engine, context, wanted)
 
         self.request(f"create {name}", verb)
