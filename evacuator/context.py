@@ -1,6 +1,6 @@
 """Who asks, and under which request id."""
 
-from typing import Any
+from typing import Any, Self
 
 from oslo_context import context
 
@@ -24,7 +24,7 @@ class RequestContext(context.RequestContext):
         return cls(user_id=name, project_id=name, is_admin=True, roles=["admin"])
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any], **kwargs: Any) -> "RequestContext":
+    def from_dict(cls, values: dict[str, Any], **kwargs: Any) -> Self:
         """Rebuild a context from what crossed RPC."""
-        made: RequestContext = super().from_dict(values, **kwargs)
+        made: Self = super().from_dict(values, **kwargs)
         return made

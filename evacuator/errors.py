@@ -333,6 +333,82 @@ class StateDirectoryInUse(EvacuatorError):
     message = "{path} is in use by another evacuator process. Stop that one, or choose another --state-dir."
 
 
+# -- the keys of encrypted disks
+
+
+class KeyUnavailable(EvacuatorError):
+    """A key that opens a disk of an instance cannot be had, so that the instance is not started."""
+
+    message = "{reason}"
+
+
+class KeyForbidden(KeyUnavailable):
+    """Who asks may not read the key."""
+
+    message = (
+        "Secret {key_id} opens a disk of this server, and whoever asked for the start may not read it. Whoever may, as "
+        "a rule the server's owner, has to start the server."
+    )
+
+
+class KeyTokenRefused(KeyForbidden):
+    """The key manager does not accept the token of who asks."""
+
+    message = (
+        "Secret {key_id} opens a disk of this server, and the key manager does not accept the token of whoever asked "
+        "for the start: ask again with a new one."
+    )
+
+
+class KeyNotFound(KeyUnavailable):
+    """The key manager knows no such key."""
+
+    message = (
+        "The key manager has no secret {key_id}, which opens a disk of this server. If the disk has another key by "
+        "now, name that one in the guest's definition, and have an administrator adopt the guest again."
+    )
+
+
+class KeyUnusable(KeyUnavailable):
+    """There is such a secret, but nothing in it that could open a disk."""
+
+    message = "Secret {key_id}, which should open a disk of this server, {what}."
+
+
+class KeyManagerSilent(KeyUnavailable):
+    """The key manager does not answer, or not as one."""
+
+    message = "The key manager, which has the key to a disk of this server, cannot be asked ({reason}): try later."
+    message_without_hosts = "The key manager, which has the key to a disk of this server, cannot be asked: try later."
+
+
+class NoKeyManager(KeyUnavailable):
+    """Nobody was named that could be asked."""
+
+    message = (
+        "A disk of this server is encrypted, and no key manager is configured. An administrator has to name one: "
+        "key_source in section [encryption], for the API and on the hosts."
+    )
+
+
+class NoTokenForKey(KeyUnavailable):
+    """The key manager lets in only who has a token, and callers here have none."""
+
+    message = (
+        "A disk of this server is encrypted, and its key is given only to who shows a token of Keystone, which callers "
+        "have only with [api] auth_strategy = keystone."
+    )
+
+
+class CallerGone(KeyUnavailable):
+    """Whoever asked for the start is not at hand, and with them the right to read the key."""
+
+    message = (
+        "A disk of this server is encrypted, and the message that brings the token of whoever asked for the start was "
+        "lost, or the start was interrupted: ask again."
+    )
+
+
 # -- the hypervisor
 
 

@@ -89,8 +89,8 @@ def _adopt(engine: Engine, adoption: "Adoption", args: argparse.Namespace, found
     context = RequestContext(user_id="admin", project_id=args.project, is_admin=True)
     room = Room(found.vcpus, found.memory_mb, found.disk_gb)
     try:
-        definition = adoption.take(found.uuid, f"adopted into {args.host}")
-        guest = ExistingGuest(found.uuid, found.name, room, found.power_state, definition)
+        taken = adoption.take(found.uuid, f"adopted into {args.host}")
+        guest = ExistingGuest(found.uuid, found.name, room, found.power_state, taken.definition, taken.key_ids)
         outcome = adopting.adopt_guest(engine, context, args.host, guest)
     except EvacuatorError as error:
         print(f"{found.name}: not adopted")

@@ -19,6 +19,7 @@ from evacuator.conf.rpc import is_version
 from evacuator.db.session import PATIENCE_SECONDS, Database, open_database
 from evacuator.engine.engine import Engine, Notifier, Rules, Silence
 from evacuator.errors import NotConfigured
+from evacuator.keys.manager import KeyManager, KeysOfHypervisors, NoKeys
 from evacuator.rpc import notifier, server, transport
 from evacuator.rpc.client import ComputeClient
 from evacuator.rpc.outbox import Outbox
@@ -70,6 +71,7 @@ def rules_of(conf: cfg.ConfigOpts) -> Rules:
         claim_timeout=conf.compute.claim_timeout,
         max_assignments=conf.compute.max_assignments,
         rpc_pin=pin,
+        caller_timeout=conf.encryption.caller_timeout,
     )
 
 
@@ -127,7 +129,35 @@ def notifier_of(conf: cfg.ConfigOpts) -> tuple[Notifier, Callable[[], None]]:
 
 def engine_of(conf: cfg.ConfigOpts, database: Database, messaging: Messaging) -> Engine:
     """Put the engine together."""
-    return Engine(database, messaging.client, rules_of(conf), messaging.notifier)
+    return Engine(database, messaging.client, rules_of(conf), messaging.notifier, keys_of(conf))
+
+
+def keys_of(conf: cfg.ConfigOpts) -> KeyManager:
+    """Make who is asked for the keys of encrypted disks.
+
+    :raises NotConfigured: it is not installed, or lacks what it needs.
+    """
+    return KEY_SOURCES[conf.encryption.key_source](conf)
+
+
+def castellan_keys(conf: cfg.ConfigOpts) -> KeyManager:
+    """Make the key manager that castellan asks."""
+    try:
+        from evacuator.keys.castellan import CastellanKeys  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise NotConfigured(
+            reason=f"[encryption] key_source = castellan needs castellan ({error}): pip install "
+            "'evacuator[keymanager]'."
+        ) from error
+    return CastellanKeys.from_conf(conf)
+
+
+#: Who ``[encryption] key_source`` may name.
+KEY_SOURCES: dict[str, Callable[[cfg.ConfigOpts], KeyManager]] = {
+    "none": lambda _conf: NoKeys(),
+    "castellan": castellan_keys,
+    "hypervisors": lambda _conf: KeysOfHypervisors(),
+}
 
 
 def simulated_driver(conf: cfg.ConfigOpts, host: str, state_dir: Path | None) -> Driver:

@@ -5,7 +5,7 @@ import logging
 from evacuator.compute.host import Host
 from evacuator.db.models import Migration
 from evacuator.engine import clean
-from evacuator.errors import DriverError
+from evacuator.errors import DriverError, HypervisorUnknown
 from evacuator.evacuation.cleaning import Verdict, verdict
 from evacuator.virt.driver import DiskSource, KnownGuest
 
@@ -27,6 +27,7 @@ class Cleaner:
         :raises HypervisorUnknown: the inventory is not known, so nothing is clean.
         """
         driver, name = self._host.driver, self._host.name
+        self._take_keys_back()
         ours = clean.settled_here(self._host.engine, name)
         clean_now = all([self._settle(guest) for guest in driver.inventory() if guest.uuid not in ours])  # noqa: C419 - every one
         present = {guest.uuid for guest in driver.inventory()}
@@ -43,6 +44,13 @@ class Cleaner:
             LOG.warning("%s: %s", self._host.name, error)
         else:
             clean.complete_cleaned(self._host.engine, self._host.name, record.id)
+
+    def _take_keys_back(self) -> None:
+        try:
+            self._host.driver.take_keys_back()
+        except (DriverError, HypervisorUnknown) as error:
+            # What it means for the host is said by its inventory.
+            LOG.warning("%s: could not take back what an interrupted start may have left: %s", self._host.name, error)
 
     def look_again(self, uuid: str) -> None:
         """Settle one guest, whose evacuation turned out not to be ours any more; the caller holds its lock."""

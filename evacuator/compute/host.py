@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from evacuator.compute.callers import Callers
 from evacuator.context import RequestContext
 from evacuator.db.models import Instance
 from evacuator.engine.engine import Engine
+from evacuator.engine.keys import fetch_keys
+from evacuator.keys.manager import Key
 from evacuator.versions import SERVICE_VERSION
 from evacuator.virt.driver import Driver, Guest
 
@@ -54,6 +57,7 @@ class Host:
     rebuild_from_image: bool = False
     context: RequestContext = field(default_factory=lambda: RequestContext.of_service("nova-compute"))
     locks: InstanceLocks = field(default_factory=InstanceLocks)
+    callers: Callers = field(default_factory=Callers)
 
     def proven(self, prove: Callable[[], None]) -> None:
         """Commit ``prove``, again until its commit is fresh: what goes before every power-on.
@@ -67,6 +71,15 @@ class Host:
             if self.clock() - begun <= self.engine.rules.service_down_time / 2:
                 return
 
+    def keys_of(self, instance: Instance, request_id: str) -> tuple[Key, ...]:
+        """Fetch the keys that a start of an instance needs, with the rights of whoever asked for it in a request.
+
+        It takes a while: the proof of ownership, which has to be fresh, comes after it.
+
+        :raises KeyUnavailable: there is one that cannot be had.
+        """
+        return fetch_keys(self.engine, self.callers.of(instance.uuid, request_id), instance)
+
 
 def guest_of(instance: Instance) -> Guest:
     """Return what the hypervisor must know of an instance."""
@@ -79,4 +92,5 @@ def guest_of(instance: Instance) -> Guest:
         image_ref=instance.image_ref,
         project_id=instance.project_id,
         definition=instance.definition,
+        key_ids=tuple(instance.key_ids or ()),
     )

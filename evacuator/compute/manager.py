@@ -11,9 +11,9 @@ from evacuator.compute.heartbeat import Heartbeat
 from evacuator.compute.host import Host
 from evacuator.compute.orders import OrderBook
 from evacuator.compute.rebuild import Rebuilder
-from evacuator.db import migrations
+from evacuator.context import RequestContext
 from evacuator.db.models import Instance
-from evacuator.engine import orders, service, sync, takeover
+from evacuator.engine import claim, orders, service, sync, takeover
 from evacuator.engine.service import Pulse
 from evacuator.errors import EvacuatorError, HypervisorUnknown
 from evacuator.evacuation.states import PowerState
@@ -43,7 +43,8 @@ class ComputeManager:
         self._heartbeat = Heartbeat(host, self._pulse, self._cleaner)
         self._rebuilder = Rebuilder(host, self._cleaner)
         self._orders = OrderBook(host)
-        self._in_hand: set[Hashable] = set()
+        #: What is being worked on, and who asked for it.
+        self._in_hand: dict[Hashable, list[RequestContext]] = {}
         self._guard = threading.Lock()
 
     @property
@@ -72,7 +73,7 @@ class ComputeManager:
         if not self.up:
             return
         engine, name = self.host.engine, self.host.name
-        for record in engine.database.read(lambda session: migrations.unfinished_at(session, name)):
+        for record in claim.waiting_evacuations(engine, name):
             self.wake_rebuild(record.id, record.instance_uuid, record.attempt)
         for uuid, order_id in orders.waiting_orders(engine, name):
             self.wake_order(uuid, order_id)
@@ -97,19 +98,29 @@ class ComputeManager:
             if instance.uuid in found:
                 self._learn(instance, found[instance.uuid])
 
-    def wake_rebuild(self, migration_id: int, instance_uuid: str, attempt: int | None) -> None:
-        """Have an evacuation carried out, unless it is in hand already."""
+    def wake_rebuild(
+        self, migration_id: int, instance_uuid: str, attempt: int | None, caller: RequestContext | None = None
+    ) -> None:
+        """Have an evacuation carried out, unless it is in hand already; ``caller``: who asked for it, if known."""
         self._take_in_hand(
-            ("migration", migration_id), lambda: self._rebuilder.rebuild(migration_id, instance_uuid, attempt)
+            ("migration", migration_id),
+            lambda: self._rebuilder.rebuild(migration_id, instance_uuid, attempt),
+            instance_uuid,
+            caller,
         )
 
-    def wake_order(self, instance_uuid: str, order_id: str) -> None:
-        """Have an order carried out, unless it is in hand already."""
-        self._take_in_hand(("order", instance_uuid, order_id), lambda: self._orders.carry_out(instance_uuid, order_id))
+    def wake_order(self, instance_uuid: str, order_id: str, caller: RequestContext | None = None) -> None:
+        """Have an order carried out, unless it is in hand already; ``caller``: who gave it, if known."""
+        self._take_in_hand(
+            ("order", instance_uuid, order_id),
+            lambda: self._orders.carry_out(instance_uuid, order_id),
+            instance_uuid,
+            caller,
+        )
 
     def _changed(self, uuid: str, _state: PowerState) -> None:
         # What the hypervisor tells may be about an order that is being carried out, or old: look, and then believe it.
-        self._take_in_hand(("power", uuid), lambda: self._look_at(uuid))
+        self._take_in_hand(("power", uuid), lambda: self._look_at(uuid), uuid)
 
     def _look_at(self, uuid: str) -> None:
         expected = sync.idle_instance(self.host.engine, self.host.name, uuid)
@@ -122,14 +133,21 @@ class ComputeManager:
             LOG.info("%s: guest %s is %s by itself", self.host.name, expected.uuid, found.name)
             sync.record_power_state(self.host.engine, self.host.name, expected, found)
 
-    def _take_in_hand(self, key: Hashable, work: Callable[[], None]) -> None:
+    def _take_in_hand(
+        self, key: Hashable, work: Callable[[], None], instance_uuid: str, caller: RequestContext | None = None
+    ) -> None:
         with self._guard:
-            if key in self._in_hand:
-                return
-            self._in_hand.add(key)
-        self._workers.submit(lambda: self._do(key, work))
+            in_hand = key in self._in_hand
+            if caller is not None:
+                # Also for work in hand, which may have been found without its caller and not need them until later.
+                self.host.callers.remember(caller, instance_uuid)
+                self._in_hand.setdefault(key, []).append(caller)
+            elif not in_hand:
+                self._in_hand[key] = []
+        if not in_hand:
+            self._workers.submit(lambda: self._do(key, work, instance_uuid))
 
-    def _do(self, key: Hashable, work: Callable[[], None]) -> None:
+    def _do(self, key: Hashable, work: Callable[[], None], instance_uuid: str) -> None:
         try:
             work()
         except HypervisorUnknown as unknown:
@@ -140,4 +158,5 @@ class ComputeManager:
             LOG.exception("%s: %s failed unexpectedly; it will be tried again", self.host.name, key)
         finally:
             with self._guard:
-                self._in_hand.discard(key)
+                for caller in self._in_hand.pop(key):
+                    self.host.callers.forget(caller, instance_uuid)

@@ -8,7 +8,7 @@ from typing import Any
 from evacuator.compute.host import Host, guest_of
 from evacuator.db.models import Instance
 from evacuator.engine import delete, orders
-from evacuator.errors import DriverError, Overtaken
+from evacuator.errors import DriverError, KeyUnavailable, Overtaken
 from evacuator.evacuation.states import PowerState, TaskState, VmState
 from evacuator.virt.driver import DiskSource
 
@@ -57,8 +57,8 @@ class OrderBook:
         where = (self._host.engine, self._host.name, instance.uuid, order_id, work.event)
         try:
             states = work.carry_out(self, instance, order_id)
-        except DriverError as error:
-            orders.fail_order(*where, str(error), becomes_error=work.becomes_error)
+        except (DriverError, KeyUnavailable) as error:
+            orders.fail_order(*where, error, becomes_error=work.becomes_error)
             return
         if states is not None:
             orders.complete_order(*where, states, launched=work.launches)
@@ -69,9 +69,19 @@ class OrderBook:
         return self._power_on(instance, order_id)
 
     def start(self, instance: Instance, order_id: str) -> Mapping[str, Any]:
-        """Start the guest; after a failed evacuation away from here it may have to be defined again."""
-        self._host.driver.define(guest_of(instance), DiskSource.EXISTING, order_id)
-        return self._power_on(instance, order_id)
+        """Start the guest; after a failed evacuation away from here it may have to be defined again.
+
+        Where its keys cannot be had it may run all the same: by this very order, if we died before we could say so.
+        """
+        driver = self._host.driver
+        driver.define(guest_of(instance), DiskSource.EXISTING, order_id)
+        try:
+            return self._power_on(instance, order_id)
+        except KeyUnavailable:
+            found = driver.find(instance.uuid)
+            if found is not None and found.power_state == PowerState.RUNNING:
+                return STARTED
+            raise
 
     def stop(self, instance: Instance, order_id: str) -> Mapping[str, Any]:
         """Stop the guest."""
@@ -80,9 +90,10 @@ class OrderBook:
 
     def reboot(self, instance: Instance, order_id: str) -> Mapping[str, Any]:
         """Restart the guest: a power-on like any other."""
+        keys = self._host.keys_of(instance, order_id)
         self._prove(instance, order_id)
         hard = instance.task_state == TaskState.REBOOTING_HARD
-        self._host.driver.reboot(instance.uuid, order_id, hard=hard)
+        self._host.driver.reboot(instance.uuid, order_id, keys, hard=hard)
         return STARTED
 
     def delete(self, instance: Instance, order_id: str) -> None:
@@ -95,8 +106,9 @@ class OrderBook:
         delete.bury_destroyed(self._host.engine, self._host.name, instance.uuid, order_id)
 
     def _power_on(self, instance: Instance, order_id: str) -> Mapping[str, Any]:
+        keys = self._host.keys_of(instance, order_id)
         self._prove(instance, order_id)
-        self._host.driver.power_on(instance.uuid, order_id)
+        self._host.driver.power_on(instance.uuid, order_id, keys)
         return STARTED
 
     def _prove(self, instance: Instance, order_id: str) -> None:

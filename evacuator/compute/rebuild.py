@@ -7,7 +7,7 @@ from evacuator.compute.cleaning import Cleaner
 from evacuator.compute.host import Host, guest_of
 from evacuator.engine import claim, fail, finish, own
 from evacuator.engine.claim import Assignment
-from evacuator.errors import DriverError, HypervisorUnknown, Overtaken, SharedStorageMismatch
+from evacuator.errors import DriverError, HypervisorUnknown, KeyUnavailable, Overtaken, SharedStorageMismatch
 from evacuator.virt.driver import DiskSource
 
 LOG = logging.getLogger(__name__)
@@ -67,16 +67,33 @@ class Rebuilder:
 
     def _start(self, assignment: Assignment, disk: DiskSource) -> None:
         host = self._host
+        try:
+            keys = host.keys_of(assignment.instance, assignment.record.request_id)
+        except KeyUnavailable as unavailable:
+            self._leave_to_owner(assignment, disk, unavailable)
+            return
         host.proven(lambda: own.own_instance(host.engine, host.name, assignment))
         try:
             with metrics.phase("power_on"):
-                host.driver.power_on(assignment.instance.uuid, assignment.cause)
+                host.driver.power_on(assignment.instance.uuid, assignment.cause, keys)
         except DriverError as error:
             self._refused(assignment, error, disk, owned=True)
         except HypervisorUnknown as unknown:
             self._give_up(assignment, f"{unknown} Whether the instance was started is not known: look on", owned=True)
         else:
             finish.finish_running(host.engine, host.name, assignment, disk)
+
+    def _leave_to_owner(self, assignment: Assignment, disk: DiskSource, why: KeyUnavailable) -> None:
+        """End an evacuation whose guest needs a key that is not to be had: it is not started, whatever was begun.
+
+        If it runs, an earlier attempt of this host started it and died before it could say so.
+        """
+        host = self._host
+        guest = host.driver.find(assignment.instance.uuid) if assignment.owned else None
+        if guest is not None and guest.running:
+            finish.finish_running(host.engine, host.name, assignment, disk)
+        else:
+            finish.finish_stopped(host.engine, host.name, assignment, disk, why)
 
     def _refused(self, assignment: Assignment, error: DriverError, disk: DiskSource, *, owned: bool) -> None:
         """The hypervisor would not: forget the guest, then give the instance back to its source.

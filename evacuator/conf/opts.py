@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from oslo_config import cfg
 
-from evacuator.conf import api, compute, database, glance, libvirt, notifications, rpc, simulated
+from evacuator.conf import api, compute, database, encryption, glance, libvirt, notifications, rpc, simulated
 
 Section = tuple[cfg.OptGroup | None, Sequence[cfg.Opt]]
 
-_MODULES = (api, compute, database, glance, libvirt, notifications, rpc, simulated)
+_MODULES = (api, compute, database, encryption, glance, libvirt, notifications, rpc, simulated)
 
 
 def list_opts() -> list[Section]:

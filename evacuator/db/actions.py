@@ -6,7 +6,7 @@ from sqlalchemy import String, and_, bindparam, exists, func, insert, select, up
 from sqlalchemy.orm import Session
 
 from evacuator.context import RequestContext
-from evacuator.db.clock import now
+from evacuator.db.clock import now, seconds_ago
 from evacuator.db.models import InstanceAction, InstanceActionEvent
 from evacuator.db.writes import add, change, count, table_of
 
@@ -59,6 +59,13 @@ def find(session: Session, instance_uuid: str, request_id: str) -> InstanceActio
     """Return what a request asked of an instance."""
     asked = InstanceAction.instance_uuid == instance_uuid, InstanceAction.request_id == request_id
     return session.scalars(select(InstanceAction).where(*asked).order_by(InstanceAction.id.desc()).limit(1)).first()
+
+
+def is_younger(session: Session, instance_uuid: str, request_id: str, seconds: float) -> bool:
+    """Tell whether an action began less than so many seconds ago, by the database's clock."""
+    asked = InstanceAction.instance_uuid == instance_uuid, InstanceAction.request_id == request_id
+    younger = select(InstanceAction.id).where(*asked, InstanceAction.start_time > seconds_ago(seconds)).limit(1)
+    return session.scalar(younger) is not None
 
 
 def add_ended_event(session: Session, action_id: int, event: str, result: str) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import ClauseElement, String, bindparam, func, inspect, or_, select
+from sqlalchemy import ClauseElement, String, and_, bindparam, exists, func, inspect, not_, or_, select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -11,6 +11,7 @@ from evacuator.db.clock import now, seconds_ago
 from evacuator.db.models import COMPUTE_BINARY, Instance, Migration, Service
 from evacuator.db.writes import Facts, add, change_one
 from evacuator.evacuation.cleaning import Ownership
+from evacuator.evacuation.states import VmState
 from evacuator.evacuation.transitions import UNFINISHED, Status
 
 COLUMNS = frozenset(inspect(Migration).columns.keys())
@@ -63,13 +64,27 @@ def insert(session: Session, record: Migration) -> None:
     record.id = add(session, Migration, {name: value for name, value in vars(record).items() if name in COLUMNS})
 
 
-def unfinished_at(session: Session, dest_compute: str) -> Sequence[Migration]:
-    """Return the unfinished records that ``dest_compute`` has to work on, oldest first."""
-    return session.scalars(
+def unfinished_at(session: Session, dest_compute: str, caller_timeout: float | None = None) -> Sequence[Migration]:
+    """Return the unfinished records that ``dest_compute`` has to work on, oldest first.
+
+    With a ``caller_timeout``, without those that nobody began in so many seconds and that start an encrypted guest: a
+    message is on its way that brings the token of who asked for it.
+    """
+    unfinished = (
         select(Migration)
         .where(Migration.status.in_(UNFINISHED), Migration.dest_compute == dest_compute)
         .order_by(Migration.id)
-    ).all()
+    )
+    if caller_timeout is not None:
+        encrypted = exists().where(Instance.uuid == Migration.instance_uuid, Instance.key_ids.is_not(None))
+        awaits_caller = and_(
+            Migration.status == Status.ACCEPTED,
+            Migration.final_state == VmState.ACTIVE,
+            Migration.assigned_at > seconds_ago(caller_timeout),
+            encrypted,
+        )
+        unfinished = unfinished.where(not_(awaits_caller))
+    return session.scalars(unfinished).all()
 
 
 def orphans(session: Session, down_time: float, claim_timeout: float, most: int = 100) -> Sequence[Migration]:

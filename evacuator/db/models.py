@@ -125,6 +125,7 @@ class Instance(Model):
     ERROR: code, message, details, since ``fault_at``. ``availability_zone`` is the one that was asked for and that it
     must not leave, null for any. ``definition`` is what the hypervisor was told of a guest that we
     did not make but adopted, so that another host can be told the same; null for those made from the template.
+    ``key_ids`` are the secrets that open its encrypted disks, as their key manager knows them; null where none are.
     """
 
     __tablename__ = "instances"
@@ -154,6 +155,7 @@ class Instance(Model):
     key_name: Mapped[str | None] = mapped_column(String(255))
     user_data: Mapped[str | None] = mapped_column(Text)
     definition: Mapped[str | None] = mapped_column(Text)
+    key_ids: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     config_drive: Mapped[str] = mapped_column(String(255), default="")
     availability_zone: Mapped[str | None] = mapped_column(String(255))
     locked: Mapped[bool] = mapped_column(Boolean, default=False)

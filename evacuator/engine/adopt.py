@@ -1,5 +1,6 @@
 """Guests that exist already: take them under management, and give them back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -19,13 +20,17 @@ from evacuator.evacuation.states import PowerState, VmState
 
 @dataclass(frozen=True)
 class ExistingGuest:
-    """A guest as its host knows it. ``definition``: what another host has to be told to run it."""
+    """A guest as its host knows it.
+
+    ``definition``: what another host has to be told to run it. ``key_ids``: the secrets that open its disks.
+    """
 
     uuid: str
     name: str
     room: Room
     power_state: PowerState
     definition: str
+    key_ids: Sequence[str] = ()
 
 
 class Outcome(StrEnum):
@@ -104,8 +109,12 @@ def _refresh(transaction: Transaction, host: str, known: Instance, guest: Existi
         raise Conflict(reason=f"Instance {guest.uuid} belongs to host {known.host}; what is on {host} is an old copy.")
     if known.definition is None:
         return Outcome.MADE_HERE
-    instances.change(transaction, guest.uuid, {"host": host}, {"definition": guest.definition})
+    instances.change(transaction, guest.uuid, {"host": host}, _what_it_is(guest))
     return Outcome.READ_ANEW
+
+
+def _what_it_is(guest: ExistingGuest) -> dict[str, Any]:
+    return {"definition": guest.definition, "key_ids": list(guest.key_ids) or None}
 
 
 def _instance(context: RequestContext, host: str, guest: ExistingGuest) -> Instance:
@@ -131,7 +140,7 @@ def _instance(context: RequestContext, host: str, guest: ExistingGuest) -> Insta
         vcpus=room.vcpus,
         memory_mb=room.memory_mb,
         disk_gb=room.disk_gb,
-        definition=guest.definition,
+        **_what_it_is(guest),
         host=host,
         vm_state=VmState.ACTIVE if runs else VmState.STOPPED,
         power_state=guest.power_state if runs else PowerState.SHUTDOWN,

@@ -1,5 +1,6 @@
 """A destination takes hold of an evacuation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evacuator.db import actions, migrations
@@ -36,6 +37,15 @@ class Assignment:
     def ends_running(self) -> bool:
         """Whether the instance is to be started."""
         return self.record.final_state == VmState.ACTIVE
+
+
+def waiting_evacuations(engine: Engine, host: str) -> Sequence[Migration]:
+    """Return every unfinished evacuation to ``host`` that it should look at.
+
+    One that needs its caller's token is left to the message that brings it, for as long as that may still come.
+    """
+    caller_timeout = engine.rules.caller_timeout if engine.keys.keeps_keys else None
+    return engine.database.read(lambda session: migrations.unfinished_at(session, host, caller_timeout))
 
 
 def claim_evacuation(

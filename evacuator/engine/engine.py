@@ -1,6 +1,7 @@
 """What every verb of the engine needs.
 
-The database, a way to wake compute managers, the rules of this site, and somebody to tell what happens.
+The database, a way to wake compute managers, the rules of this site, somebody to tell what happens, and who has the
+keys of encrypted disks.
 """
 
 from dataclasses import dataclass, field
@@ -10,16 +11,21 @@ from evacuator.context import RequestContext
 from evacuator.db.models import Instance, Migration
 from evacuator.db.session import Database
 from evacuator.evacuation.events import Event
+from evacuator.keys.manager import KeyManager, NoKeys
 
 
 @dataclass(frozen=True)
 class Rules:
-    """How long things may take, in seconds, and how often they are tried."""
+    """How long things may take, in seconds, and how often they are tried.
+
+    ``caller_timeout``: how long the start of an encrypted guest waits for the message that brings its caller's token.
+    """
 
     service_down_time: float = 60.0
     claim_timeout: float = 300.0
     max_assignments: int = 3
     rpc_pin: str | None = None
+    caller_timeout: float = 15.0
 
 
 class Casts(Protocol):
@@ -68,3 +74,4 @@ class Engine:
     casts: Casts
     rules: Rules
     notifier: Notifier = field(default_factory=Silence)
+    keys: KeyManager = field(default_factory=NoKeys)

@@ -9,6 +9,7 @@ from evacuator.engine.announce import announce
 from evacuator.engine.claim import Assignment
 from evacuator.engine.engine import Engine
 from evacuator.engine.record import REBUILD_EVENT, fault, move
+from evacuator.errors import EvacuatorError
 from evacuator.evacuation import events
 from evacuator.evacuation.states import PowerState, VmState
 from evacuator.evacuation.transitions import Step
@@ -19,6 +20,11 @@ _OF_DISK = {
     "not there. If the host comes back, it keeps the old one, set aside.",
 }
 
+#: What is shown of an instance that is not started without its owner.
+LEFT_TO_OWNER = "It is on its new host and off: the owner must start it. {}"
+
+WHY = {VmState.ACTIVE: "runs on its destination", VmState.STOPPED: "is on its destination, stopped"}
+
 
 def finish_running(engine: Engine, host: str, assignment: Assignment, disk: str) -> None:
     """Record that the instance runs on ``host``, which owned it before it was started.
@@ -28,22 +34,27 @@ def finish_running(engine: Engine, host: str, assignment: Assignment, disk: str)
     :raises Overtaken: it is not ours any more.
     """
     states = {"vm_state": VmState.ACTIVE, "power_state": PowerState.RUNNING, "launched_at": now()}
-    _finish(engine, host, assignment, {host}, states, disk, "runs on its destination")
+    _finish(engine, host, assignment, {host}, states, disk)
 
 
-def finish_stopped(engine: Engine, host: str, assignment: Assignment, disk: str, notice: str | None = None) -> None:
+def finish_stopped(
+    engine: Engine, host: str, assignment: Assignment, disk: str, not_started: EvacuatorError | None = None
+) -> None:
     """Record that the instance is on ``host``, stopped. Nothing is powered, so moving and ending are one write.
 
-    ``disk``: which disk it has now, the existing one or one that replaces it. ``notice``: what its owner has to know
-    and do, shown as the instance's fault.
+    ``disk``: which disk it has now, the existing one or one that replaces it. ``not_started``: why it is stopped
+    although it should run, which is shown as the instance's fault with what its owner has to do.
 
     :raises Overtaken: it is not ours any more.
     """
     states: dict[str, Any] = {"vm_state": VmState.STOPPED, "power_state": PowerState.SHUTDOWN}
-    if notice:
-        states |= {"fault": fault(notice), "fault_at": now()}
+    notice = None
+    if not_started is not None:
+        notice = LEFT_TO_OWNER.format(not_started)
+        for_everybody = LEFT_TO_OWNER.format(not_started.sentence(names_hosts=False))
+        states |= {"fault": fault(notice, for_everybody), "fault_at": now()}
     owners = {host, assignment.record.source_compute}
-    _finish(engine, host, assignment, owners, states, disk, notice or "is on its destination, stopped")
+    _finish(engine, host, assignment, owners, states, disk, notice)
 
 
 def _finish(
@@ -53,7 +64,7 @@ def _finish(
     owners: set[str],
     states: dict[str, Any],
     disk: str,
-    why: str,
+    notice: str | None = None,
 ) -> None:
     record, instance = assignment.record, assignment.instance
 
@@ -74,8 +85,10 @@ def _finish(
             },
         )
         of_disk = _OF_DISK[disk].format(image=instance.image_ref) if disk in _OF_DISK else None
-        move(transaction, record, Step.FINISH, f"{why}. {of_disk}" if of_disk else why, disk=disk)
-        actions.finish_event(transaction, instance.uuid, record.request_id, REBUILD_EVENT, actions.SUCCESS, of_disk)
+        details = " ".join(part for part in (notice, of_disk) if part) or None
+        why = notice or f"{WHY[states['vm_state']]}."
+        move(transaction, record, Step.FINISH, f"{why} {of_disk}" if of_disk else why.rstrip("."), disk=disk)
+        actions.finish_event(transaction, instance.uuid, record.request_id, REBUILD_EVENT, actions.SUCCESS, details)
         announce(engine, transaction, events.REBUILD_END, record, host=host)
 
     engine.database.write(work)

@@ -9,19 +9,37 @@ from evacuator.db.models import Instance
 from evacuator.db.session import Transaction
 from evacuator.engine.announce import announce_order
 from evacuator.engine.engine import Engine
+from evacuator.engine.keys import needs_keys
 from evacuator.engine.record import fault
+from evacuator.errors import EvacuatorError, KeyUnavailable
 from evacuator.evacuation.events import END, ERROR, START
-from evacuator.evacuation.states import VmState
+from evacuator.evacuation.states import TaskState, VmState
+
+#: What is being done when a guest is about to be started that has run before.
+STARTS = frozenset({TaskState.POWERING_ON, TaskState.REBOOTING, TaskState.REBOOTING_HARD})
 
 
 def waiting_orders(engine: Engine, host: str) -> list[tuple[str, str]]:
-    """Return (instance uuid, order id) of every order that ``host`` has not carried out."""
-    return engine.database.read(
-        lambda session: [
+    """Return (instance uuid, order id) of every order that ``host`` has not carried out and should look at.
+
+    One that needs its caller's token is left to the message that brings it, for as long as that may still come.
+    """
+
+    def look(session: Any) -> list[tuple[str, str]]:
+        return [
             (instance.uuid, instance.order_id)
             for instance in instances.with_orders(session, host)
-            if instance.order_id is not None
+            if instance.order_id is not None and not _awaits_caller(engine, session, instance)
         ]
+
+    return engine.database.read(look)
+
+
+def _awaits_caller(engine: Engine, session: Any, instance: Instance) -> bool:
+    return (
+        instance.task_state in STARTS
+        and needs_keys(engine, instance)
+        and actions.is_younger(session, instance.uuid, str(instance.order_id), engine.rules.caller_timeout)
     )
 
 
@@ -72,7 +90,7 @@ def complete_order(
 
 
 def fail_order(
-    engine: Engine, host: str, uuid: str, order_id: str, event: str, reason: str, *, becomes_error: bool
+    engine: Engine, host: str, uuid: str, order_id: str, event: str, failure: EvacuatorError, *, becomes_error: bool
 ) -> None:
     """Record that an order could not be carried out; the reason is the instance's fault.
 
@@ -80,7 +98,8 @@ def fail_order(
 
     :raises Overtaken: the order was not current any more.
     """
-    told = fault(reason, without_hosts="It could not be carried out. An administrator can see why.")
+    reason = str(failure)
+    told = fault(reason, without_hosts=_without_hosts(failure))
     values: dict[str, Any] = {"task_state": None, "order_id": None, "fault": told, "fault_at": now()}
     if becomes_error:
         values["vm_state"] = VmState.ERROR
@@ -91,6 +110,13 @@ def fail_order(
         announce_order(engine, transaction, event, ERROR, uuid, order_id, host=host, reason=reason)
 
     engine.database.write(work)
+
+
+def _without_hosts(failure: EvacuatorError) -> str:
+    """Say it to those who may not know which hosts there are; a hypervisor's sentences name them."""
+    if isinstance(failure, KeyUnavailable):
+        return failure.sentence(names_hosts=False)
+    return "It could not be carried out. An administrator can see why."
 
 
 def _current(host: str, order_id: str) -> dict[str, Any]:

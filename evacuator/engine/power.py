@@ -5,12 +5,14 @@ evacuation clears it, so that nothing that was ordered before can power a guest 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from evacuator.context import RequestContext
 from evacuator.db import actions, instances, migrations, services
 from evacuator.db.models import Instance
 from evacuator.db.session import Transaction
 from evacuator.engine.engine import Engine
+from evacuator.engine.keys import fetch_keys, needs_keys
 from evacuator.errors import (
     EvacuationInProgress,
     HostIsDown,
@@ -26,19 +28,21 @@ from evacuator.evacuation.states import TaskState, VmState
 class PowerOrder:
     """What an order is called, from which states it starts, and what clients see while it is carried out.
 
-    ``ends_failure``: it is also accepted from the ERROR that a failed evacuation left, and ends that.
+    ``ends_failure``: it is also accepted from the ERROR that a failed evacuation left, and ends that. ``starts``: the
+    guest may have to be started for it, so that whoever gives it must be allowed to read the keys of its disks.
     """
 
     action: str
     vm_states: frozenset[str]
     task_state: TaskState
     ends_failure: bool = False
+    starts: bool = False
 
 
-START = PowerOrder("start", frozenset({VmState.STOPPED}), TaskState.POWERING_ON, ends_failure=True)
+START = PowerOrder("start", frozenset({VmState.STOPPED}), TaskState.POWERING_ON, ends_failure=True, starts=True)
 STOP = PowerOrder("stop", frozenset({VmState.ACTIVE}), TaskState.POWERING_OFF, ends_failure=True)
-REBOOT = PowerOrder("reboot", frozenset({VmState.ACTIVE}), TaskState.REBOOTING)
-HARD_REBOOT = PowerOrder("reboot", frozenset({VmState.ACTIVE, VmState.STOPPED}), TaskState.REBOOTING_HARD)
+REBOOT = PowerOrder("reboot", frozenset({VmState.ACTIVE}), TaskState.REBOOTING, starts=True)
+HARD_REBOOT = PowerOrder("reboot", frozenset({VmState.ACTIVE, VmState.STOPPED}), TaskState.REBOOTING_HARD, starts=True)
 
 
 def start_instance(
@@ -47,6 +51,7 @@ def start_instance(
     """Order the host to start the instance.
 
     :raises HostIsDown: nobody would hear it; nothing is written.
+    :raises KeyUnavailable: the caller does not get the keys of its encrypted disks; nothing is written.
     :raises EvacuationInProgress, InstanceInvalidState, InstanceLocked, InstanceNotFound:
     """
     _order(engine, context, uuid, project_id, START, override_lock=override_lock)
@@ -75,7 +80,7 @@ def check_lock(instance: Instance, *, override_lock: bool) -> None:
         raise InstanceLocked(uuid=instance.uuid)
 
 
-def check_not_evacuating(session: Transaction, instance: Instance, action: str) -> None:
+def check_not_evacuating(session: Any, instance: Instance, action: str) -> None:
     """Refuse while an unfinished evacuation holds the instance.
 
     :raises EvacuationInProgress:
@@ -92,7 +97,7 @@ def check_not_evacuating(session: Transaction, instance: Instance, action: str) 
         )
 
 
-def host_is_up(engine: Engine, session: Transaction, host: str | None) -> bool:
+def host_is_up(engine: Engine, session: Any, host: str | None) -> bool:
     """Tell whether a host would hear an order."""
     heard = services.of_host(session, host, engine.rules.service_down_time) if host else None
     return heard is not None and heard.up
@@ -107,15 +112,24 @@ def _order(
     *,
     override_lock: bool,
 ) -> None:
+    def check(session: Any, instance: Instance) -> None:
+        check_lock(instance, override_lock=override_lock)
+        check_not_evacuating(session, instance, order.action)
+        _check_states(instance, order)
+        if not host_is_up(engine, session, instance.host):
+            raise HostIsDown(action=order.action, uuid=uuid, host=instance.host)
+
+    def look(session: Any) -> Instance:
+        instance = instances.get(session, uuid, project_id)
+        if needs_keys(engine, instance):
+            check(session, instance)
+        return instance
+
     def work(transaction: Transaction) -> None:
         instance = instances.get(transaction, uuid, project_id)
         if instance.order_id == context.request_id:
             return  # the acknowledgement of our own commit was lost
-        check_lock(instance, override_lock=override_lock)
-        check_not_evacuating(transaction, instance, order.action)
-        _check_states(instance, order)
-        if not host_is_up(engine, transaction, instance.host):
-            raise HostIsDown(action=order.action, uuid=uuid, host=instance.host)
+        check(transaction, instance)
         as_read = {
             "host": instance.host,
             "vm_state": instance.vm_state,
@@ -127,6 +141,9 @@ def _order(
         host = str(instance.host)
         transaction.on_commit(lambda: engine.casts.carry_out_order(context, host, uuid, context.request_id))
 
+    if order.starts:
+        # Only to see whether it may be done: the host will fetch them again. What is to be refused is refused before.
+        fetch_keys(engine, context, engine.database.read(look))
     try:
         engine.database.write(work)
     except Overtaken as overtaken:

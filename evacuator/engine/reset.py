@@ -13,7 +13,7 @@ def reset_state(engine: Engine, context: RequestContext, uuid: str, vm_state: Vm
     """Set the state of an instance, end its unfinished evacuation, and void whatever was ordered.
 
     The host recorded stays the one host allowed to run it. What a failed evacuation remembered is forgotten: an
-    ERROR that an operator set is an ERROR.
+    ERROR that an operator set is an ERROR, and another state has no fault.
 
     :raises InstanceNotFound:
     """
@@ -22,6 +22,7 @@ def reset_state(engine: Engine, context: RequestContext, uuid: str, vm_state: Vm
         instance = instances.get(transaction, uuid)
         actions.start(transaction, context, uuid, "resetState")
         end_evacuation(engine, transaction, instance, "ended by os-resetState", keeps=instance.host)
+        fault = {} if vm_state == VmState.ERROR else {"fault": None, "fault_at": None}
         instances.change(
             transaction,
             uuid,
@@ -32,6 +33,7 @@ def reset_state(engine: Engine, context: RequestContext, uuid: str, vm_state: Vm
                 "order_id": None,
                 "evacuation_id": None,
                 "state_before_failure": None,
+                **fault,
             },
         )
         actions.finish(transaction, uuid, context.request_id)

@@ -41,6 +41,9 @@ def record_power_state(engine: Engine, host: str, as_read: Instance, found: Powe
     states: dict[str, object] = {"power_state": found}
     if as_read.vm_state in (VmState.ACTIVE, VmState.STOPPED) and found in VM_STATE_OF:
         states["vm_state"] = VM_STATE_OF[found]
+        if states["vm_state"] == VmState.ACTIVE:
+            # It runs: what was said of an attempt to start it is said no longer.
+            states |= {"fault": None, "fault_at": None}
     unchanged = {
         "host": host,
         "evacuation_id": None,

@@ -24,15 +24,20 @@ LOG = logging.getLogger(__name__)
 class Woken(Protocol):
     """Who is woken by a message."""
 
-    def wake_rebuild(self, migration_id: int, instance_uuid: str, attempt: int | None) -> None:
-        """An evacuation to this host may have to be carried out."""
+    def wake_rebuild(
+        self, migration_id: int, instance_uuid: str, attempt: int | None, caller: RequestContext | None = None
+    ) -> None:
+        """An evacuation to this host, which ``caller`` asked for, may have to be carried out."""
 
-    def wake_order(self, instance_uuid: str, order_id: str) -> None:
-        """An order for an instance of this host may have to be carried out."""
+    def wake_order(self, instance_uuid: str, order_id: str, caller: RequestContext | None = None) -> None:
+        """An order that ``caller`` gave for an instance of this host may have to be carried out."""
 
 
 class ComputeEndpoint:
-    """The methods that messages name. A message says where to look; the database says what is to be done."""
+    """The methods that messages name. A message says where to look; the database says what is to be done.
+
+    What else a message brings is who asked, with the token that their keys are fetched with.
+    """
 
     target = oslo_messaging.Target(version=rpc_version_of(SERVICE_VERSION))
 
@@ -41,18 +46,18 @@ class ComputeEndpoint:
 
     def rebuild_instance(
         self,
-        _context: RequestContext,
+        context: RequestContext,
         instance: Any,
         migration: Any,
         target_state: str | None = None,  # noqa: ARG002
     ) -> None:
         """Look at an evacuation; ``target_state`` is for computes that cannot read the record, which decides here."""
         attempt = migration.attempt if "attempt" in migration else None
-        self._woken.wake_rebuild(migration.id, instance.uuid, attempt)
+        self._woken.wake_rebuild(migration.id, instance.uuid, attempt, context)
 
-    def carry_out_order(self, _context: RequestContext, instance_uuid: str, order_id: str) -> None:
+    def carry_out_order(self, context: RequestContext, instance_uuid: str, order_id: str) -> None:
         """Look at an order."""
-        self._woken.wake_order(instance_uuid, order_id)
+        self._woken.wake_order(instance_uuid, order_id, context)
 
 
 def listen(transport: Transport, host: str, woken: Woken, retry_seconds: float = RETRY_SECONDS) -> Callable[[], None]:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from evacuator.evacuation.states import PowerState
+from evacuator.keys.manager import Key
 
 
 class DiskSource(StrEnum):
@@ -33,7 +34,7 @@ class Guest:
     """What a hypervisor must know of an instance. Memory in MiB, disk in GiB.
 
     ``definition``: what its first hypervisor was told, in that one's own language, of a guest that was adopted; without
-    it the guest is made from the rest.
+    it the guest is made from the rest. ``key_ids``: the keys without which it cannot be started.
     """
 
     uuid: str
@@ -44,6 +45,7 @@ class Guest:
     image_ref: str | None
     project_id: str
     definition: str | None = field(default=None, repr=False)
+    key_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,10 @@ class Driver(Protocol):
         :raises DiskNotLost: ``disk`` is REPLACED and another one is there.
         """
 
-    def power_on(self, uuid: str, cause: str) -> None:
+    def power_on(self, uuid: str, cause: str, keys: Sequence[Key] = ()) -> None:
         """Start the guest; one that runs is left alone.
+
+        ``keys`` open its encrypted disks. The hypervisor has them for no longer than the call takes, however that ends.
 
         :raises GuestNotFound: it was never defined here.
         :raises DiskInUse: another process writes to its disk.
@@ -111,8 +115,8 @@ class Driver(Protocol):
     def power_off(self, uuid: str, cause: str, *, hard: bool = False) -> None:
         """Stop the guest, at once where ``hard``; one that does not run, or is not known, is left alone."""
 
-    def reboot(self, uuid: str, cause: str, *, hard: bool) -> None:
-        """Stop and start the guest; one that does not run is started."""
+    def reboot(self, uuid: str, cause: str, keys: Sequence[Key] = (), *, hard: bool) -> None:
+        """Stop and start the guest, for which ``keys`` may be needed; one that does not run is started."""
 
     def destroy(self, uuid: str, cause: str, *, disks: bool) -> None:
         """Stop the guest and forget it; delete its disks too where ``disks``. One that is not known is left alone."""
@@ -122,6 +126,9 @@ class Driver(Protocol):
 
         Its guest is not known here any more, and its storage is this host's alone.
         """
+
+    def take_keys_back(self) -> None:
+        """Have the hypervisor forget the keys that a start left with it whose process died; only those."""
 
     def watch(self, changed: Callable[[str, PowerState], None]) -> None:
         """Call ``changed`` (uuid, new state) whenever a guest's power state changes by itself, if the driver can."""

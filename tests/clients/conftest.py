@@ -7,7 +7,7 @@ import pytest
 
 from tests.acceptance.site import Site, until
 from tests.clients.commands import Nova, Openstack, nova_at, openstack_at
-from tests.clients.keystone_server import Keystone
+from tests.cloud.keystone_server import Keystone
 
 Boot = Callable[..., str]
 

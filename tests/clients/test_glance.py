@@ -18,8 +18,8 @@ from evacuator.context import RequestContext
 from evacuator.errors import ImagesUnavailable, NotConfigured
 from tests.acceptance.site import Site
 from tests.clients.commands import openstack_at
-from tests.clients.glance_server import Glance
-from tests.clients.keystone_server import PASSWORD
+from tests.cloud.glance_server import Glance
+from tests.cloud.keystone_server import PASSWORD
 
 WITH_TOKENS = """
 [api]
@@ -122,7 +122,7 @@ def test_everybody_is_shown_the_images_that_glance_shows_them(cloud, glance):
 
 def test_an_image_is_shown_as_glance_shows_it(cloud, glance):
     image = glance.images["public"]
-    told = json.loads(glance.send("GET", f"/v2/images/{image}", cloud.anna))
+    told = glance.ask("GET", f"/v2/images/{image}", token=cloud.anna).json
     shown = cloud.request("GET", f"/images/{image}", token=cloud.anna).body
     assert shown == {key: told[key] for key in shown}
     assert (shown["name"], shown["id"], shown["size"], shown["disk_format"]) == ("public", image, len(CONTENT), "raw")

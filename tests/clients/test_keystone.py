@@ -9,21 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.site import Site, until
-from tests.clients.keystone_server import PASSWORD, PEOPLE
-
-CONFIGURATION = """
-[api]
-auth_strategy = keystone
-[keystone_authtoken]
-www_authenticate_uri = {url}
-auth_url = {url}
-auth_type = password
-username = evacuator
-password = {password}
-project_name = services
-user_domain_id = default
-project_domain_id = default
-"""
+from tests.cloud.keystone_server import AUTHENTICATION, PASSWORD, PEOPLE
 
 UNAUTHORIZED = {
     "error": {"code": 401, "title": "Unauthorized", "message": "The request you have made requires authentication."}
@@ -33,7 +19,7 @@ UNAUTHORIZED = {
 @pytest.fixture(scope="module")
 def cloud(keystone, tmp_path_factory):
     """A site that asks Keystone, with a server of each project on host a."""
-    more = CONFIGURATION.format(url=keystone.url, password=PASSWORD)
+    more = AUTHENTICATION.format(url=keystone.url, password=PASSWORD)
     site = Site(tmp_path_factory.mktemp("site") / "state", hosts="a,b", down_time=3, more=more)
     try:
         site.start()

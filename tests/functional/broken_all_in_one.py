@@ -19,9 +19,9 @@ class StartsThenStops(SimulatedDriver):
 class NeverStarts(SimulatedDriver):
     """Says that it started a guest of an evacuation, and did not."""
 
-    def power_on(self, uuid, cause):
+    def power_on(self, uuid, cause, keys=()):
         if not cause.startswith("migration"):
-            super().power_on(uuid, cause)
+            super().power_on(uuid, cause, keys)
 
 
 class KeepsStaleGuests(SimulatedDriver):

@@ -22,7 +22,7 @@ from evacuator.context import RequestContext
 from evacuator.db import instances
 from evacuator.engine import claim, fail, finish, orders, takeover
 from evacuator.engine.engine import Silence
-from evacuator.errors import Overtaken
+from evacuator.errors import DriverError, Overtaken
 from evacuator.evacuation.events import Event
 from evacuator.evacuation.states import PowerState, VmState
 from evacuator.rpc.notifier import BusNotifier, open_notifications
@@ -211,7 +211,9 @@ def test_a_power_action_that_fails_is_told_where_nova_has_a_name_for_it(heard):
         heard.ear.told.clear()
         server = heard.site.add_server(host="one")
         order_id = ordered(heard, server, body)
-        orders.fail_order(heard.engine, "one", server, order_id, part, "It would not.", becomes_error=False)
+        orders.fail_order(
+            heard.engine, "one", server, order_id, part, DriverError(reason="It would not."), becomes_error=False
+        )
         assert heard.ear.names() == told
 
 

@@ -5,6 +5,8 @@ from evacuator.virt.libvirt.connection import Timing
 from evacuator.virt.libvirt.definition import DomainTemplate
 from evacuator.virt.libvirt.disks import DiskFolder
 from evacuator.virt.libvirt.driver import LibvirtDriver, LibvirtSettings
+from tests.cloud.barbican_server import Barbican
+from tests.cloud.keystone_server import Keystone
 from tests.libvirt.lab import TEMPLATE, Lab
 
 
@@ -43,3 +45,23 @@ def make_driver(lab):
     yield make
     for driver in made:
         driver.close()
+
+
+@pytest.fixture(scope="session")
+def keystone(tmp_path_factory):
+    made = Keystone(tmp_path_factory.mktemp("keystone"))
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def barbican(keystone, tmp_path_factory):
+    made = Barbican(tmp_path_factory.mktemp("barbican"), keystone)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()

@@ -180,8 +180,10 @@ class Host:
             conn.close()
 
     def wipe(self) -> None:
-        """Leave no guest, whatever state it is in."""
+        """Leave no guest, whatever state it is in, and no secret."""
         with self.opened() as conn:
+            for secret in conn.listAllSecrets():
+                secret.undefine()
             for domain in conn.listAllDomains():
                 if domain.isActive():
                     domain.destroy()

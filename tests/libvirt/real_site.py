@@ -38,10 +38,10 @@ local_gb = 100000
 class RealSite(Site):
     """An all-in-one for the hosts of a lab."""
 
-    def __init__(self, state_dir: Path, lab: Lab, template: Path | None = None) -> None:
-        more = CONFIGURATION.format(lab=lab, template=template or lab.template)
-        more += "".join(f"[host:{host.name}]\nconnection_uri = {host.uri}\n" for host in lab.hosts.values())
-        super().__init__(state_dir, ",".join(lab.hosts), DOWN_TIME, more)
+    def __init__(self, state_dir: Path, lab: Lab, template: Path | None = None, more: str = "") -> None:
+        written = CONFIGURATION.format(lab=lab, template=template or lab.template)
+        written += "".join(f"[host:{host.name}]\nconnection_uri = {host.uri}\n" for host in lab.hosts.values())
+        super().__init__(state_dir, ",".join(lab.hosts), DOWN_TIME, written + more)
         self.lab = lab
         witness.build(lab.images / f"{IMAGE}.raw", period=2)
 
@@ -97,7 +97,7 @@ class RealSite(Site):
         """Wait until a host is up."""
         until(lambda: self.service(host)["state"] == "up", 60, f"{host} to be up")
 
-    def evacuate(self, *servers: str, version: str, host: str | None = None) -> None:
+    def evacuate(self, *servers: str, version: str, host: str | None = None, token: str | None = None) -> None:
         """Have the servers evacuated; accepted when this returns.
 
         On a busy machine the witnesses of a silence miss a beat: then it has to last a while longer.
@@ -107,7 +107,7 @@ class RealSite(Site):
             answers: list[Answer] = []
 
             def accepted(server: str = server, answers: list[Answer] = answers) -> bool:
-                answers.append(self.action(server, body, version))
+                answers.append(self.action(server, body, version, token))
                 return "this silence proves nothing" not in str(answers[-1].body)
 
             until(accepted, 30, "somebody to witness the silence")
@@ -126,9 +126,9 @@ class RealSite(Site):
         until(lambda: not {"accepted", "pre-migrating"} & set(last().values()), seconds, "the evacuations to end")
         return [status.replace("completed", "done") for status in last().values()]
 
-    def ask(self, server: str, action: str) -> dict[str, Any]:
+    def ask(self, server: str, action: str, token: str | None = None) -> dict[str, Any]:
         """Have an action carried out and return the server as it is then."""
-        answer = self.action(server, {action: None})
+        answer = self.action(server, {action: None}, token=token)
         assert answer.status == 202, answer
         return self.settled(server, seconds=60)[0]
 

@@ -13,13 +13,15 @@ import pytest
 
 from evacuator import errors
 from evacuator.evacuation.states import PowerState
-from evacuator.virt.driver import DiskSource, Driver
+from evacuator.keys.manager import Key
+from evacuator.virt.driver import DiskSource, Driver, Guest
 from evacuator.virt.libvirt import definition
 from evacuator.virt.libvirt.connection import Timing
 from evacuator.virt.libvirt.definition import HostChanges
 from evacuator.virt.libvirt.disks import DiskFolder
 from tests.libvirt import witness
 from tests.libvirt.lab import TEMPLATE, eventually
+from tests.libvirt.luks import Volume
 from tests.unit.virt.contract import DriverContract, a_guest
 
 QUICK = Timing(call=1.0, effect=2.0)
@@ -27,11 +29,17 @@ QUICK = Timing(call=1.0, effect=2.0)
 
 class TestLibvirtDriver(DriverContract):
     @pytest.fixture(autouse=True)
-    def _here(self, make_driver):
+    def _here(self, make_driver, lab):
         self._make = make_driver
+        self._instances = lab.instances
 
     def make_driver(self, host: str) -> Driver:
         return self._make(host)
+
+    def encrypted_guest(self, driver: Driver) -> tuple[Guest, Key]:
+        guest = replace(a_guest("vault"), memory_mb=16)
+        volume = Volume(self._instances / f"{guest.uuid}.qcow2")
+        return replace(guest, definition=volume.domain(guest), key_ids=(volume.key.id,)), volume.key
 
 
 @pytest.fixture

@@ -1,135 +1,182 @@
-"""Encrypted disks: an evacuation that starts nothing needs no key, and what needs one says so."""
+"""Encrypted disks: defining a guest needs no key, and a host has one for no longer than a start takes."""
 
-import subprocess
+import threading
 import uuid
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import libvirt
 import pytest
 
 from evacuator import errors
+from evacuator.keys.manager import Key
 from evacuator.virt.driver import DiskSource
-from tests.libvirt import witness
-from tests.libvirt.lab import TEMPLATE, eventually
+from evacuator.virt.libvirt import loans
+from evacuator.virt.libvirt.connection import Timing
+from tests.libvirt.lab import eventually
+from tests.libvirt.luks import PASSPHRASE, Volume
 from tests.unit.virt.contract import a_guest
 
-PASSPHRASE = "correct horse battery staple"
-ENCRYPTION = "<encryption format='luks'><secret type='passphrase' uuid='{secret}'/></encryption></source>"
 
-
-class Volume:
-    """A witness in a LUKS-encrypted qcow2 file, and the id of the secret that its key would be."""
-
-    def __init__(self, folder, guest):
-        self.secret = str(uuid.uuid4())
-        self.path = folder / f"{guest.uuid}.qcow2"
-        self._key = ["--object", f"secret,id=key,data={PASSPHRASE}"]
-        raw = folder / f"{guest.uuid}.raw"
-        witness.build(raw)
-        options = "encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10"
-        command = [
-            "qemu-img",
-            "convert",
-            *self._key,
-            "-f",
-            "raw",
-            "-O",
-            "qcow2",
-            "-o",
-            options,
-            str(raw),
-            str(self.path),
-        ]
-        # It measures the processor first, and gives up where that is too busy.
-        eventually(lambda: subprocess.run(command, capture_output=True, check=False).returncode == 0)
-        raw.unlink()
-        self.path.chmod(0o666)
-        self._image = f"driver=qcow2,encrypt.key-secret=key,file.filename={self.path}"
-
-    def boots(self, folder):
-        plain = folder / "plain.raw"
-        command = ["qemu-img", "convert", "-U", *self._key, "--image-opts", self._image, "-O", "raw", str(plain)]
-        subprocess.run(command, check=True)
-        return witness.read(plain).boots
+def encrypted(lab, volume=None):
+    guest = replace(a_guest(f"vault-{uuid.uuid4().hex[:6]}"), memory_mb=16)
+    volume = volume or Volume(lab.instances / f"{guest.uuid}.qcow2")
+    return replace(guest, definition=volume.domain(guest), key_ids=(volume.key.id,)), volume
 
 
 @pytest.fixture
-def guest():
-    return replace(a_guest(f"vault-{uuid.uuid4().hex[:6]}"), memory_mb=16)
+def vault(lab):
+    return encrypted(lab)
 
 
 @pytest.fixture
-def volume(lab, guest):
-    return Volume(lab.instances, guest)
+def guest(vault):
+    return vault[0]
 
 
 @pytest.fixture
-def driver(lab, make_driver, volume):
-    source = f"<source file='$disk'>{ENCRYPTION.format(secret=volume.secret)}"
-    template = TEMPLATE.replace("<source file='$disk'/>", source)
-    return make_driver("b", template=template)
+def volume(vault):
+    return vault[1]
 
 
 @pytest.fixture
-def key(lab, volume):
-    """Give the key to b as its owner's start would: for this start only, and not to be read back."""
-
-    def give(passphrase=PASSPHRASE):
-        conn = libvirt.open(lab["b"].uri)
-        given.append(conn)
-        xml = f"<secret ephemeral='yes' private='yes'><uuid>{volume.secret}</uuid></secret>"
-        secret = conn.secretDefineXML(xml)
-        secret.setValue(passphrase.encode())
-        return secret
-
-    given = []
-    yield give
-    for conn in given:
-        for left in conn.listAllSecrets():
-            left.undefine()
-        conn.close()
+def driver(make_driver, guest):
+    driver = make_driver("b")
+    driver.define(guest, DiskSource.EXISTING, "migration 1 attempt 1")
+    return driver
 
 
 def secrets(host):
     with host.opened() as conn:
-        return conn.listAllSecrets()
+        return [secret.UUIDString() for secret in conn.listAllSecrets()]
 
 
-def test_a_guest_is_defined_with_no_secret_anywhere(lab, driver, guest, volume, tmp_path):
-    driver.define(guest, DiskSource.EXISTING, "migration 1 attempt 1")
+@contextmanager
+def somebodys_secret(host, key, description="", ephemeral="no"):
+    """Define a secret as ``virsh secret-define`` would."""
+    described = f"<description>{description}</description>"
+    with host.opened() as conn:
+        xml = f"<secret ephemeral='{ephemeral}' private='yes'><uuid>{key.id}</uuid>{described}</secret>"
+        conn.secretDefineXML(xml).setValue(key.passphrase)
+        yield
+        if key.id in secrets(host):
+            conn.secretLookupByUUIDString(key.id).undefine()
 
+
+def test_a_guest_is_defined_with_no_secret_anywhere(lab, driver, guest, volume):
     assert not driver.find(guest.uuid).running
     assert secrets(lab["b"]) == []
-    assert volume.boots(tmp_path) == 0
+    assert volume.boots() == 0
 
 
-def test_without_its_key_it_is_not_started_and_stays_whole(lab, driver, guest, volume, tmp_path):
-    driver.define(guest, DiskSource.EXISTING, "migration 1 attempt 1")
-
+def test_without_its_key_it_is_not_started_and_stays_whole(driver, guest, volume):
     with pytest.raises(errors.DriverError, match="is encrypted and host b has not its key"):
         driver.power_on(guest.uuid, "req-start")
     assert not driver.find(guest.uuid).running
-    assert volume.boots(tmp_path) == 0
+    assert volume.boots() == 0
 
 
-def test_with_a_wrong_key_it_is_not_started(driver, guest, volume, key, tmp_path):
-    driver.define(guest, DiskSource.EXISTING, "migration 1 attempt 1")
-    key("wrong")
+def test_with_a_wrong_key_it_is_not_started_and_the_host_keeps_nothing(lab, driver, guest, volume):
+    wrong = replace(volume.key, passphrase=b"wrong")
 
-    with pytest.raises(errors.DriverError, match="is encrypted"):
-        driver.power_on(guest.uuid, "req-start")
-    assert volume.boots(tmp_path) == 0
+    with pytest.raises(errors.DriverError, match="is encrypted, and the key that host b was given does not open it"):
+        driver.power_on(guest.uuid, "req-start", [wrong])
+
+    assert volume.boots() == 0
+    assert secrets(lab["b"]) == []
 
 
-def test_with_its_key_it_boots_and_the_key_is_not_needed_while_it_runs(lab, driver, guest, volume, key, tmp_path):
-    driver.define(guest, DiskSource.EXISTING, "migration 1 attempt 1")
-    secret = key()
+def test_with_its_key_it_boots_and_the_host_keeps_nothing(lab, driver, guest, volume):
+    driver.power_on(guest.uuid, "req-start", [volume.key])
 
-    driver.power_on(guest.uuid, "req-start")
-    secret.undefine()
-
-    eventually(lambda: volume.boots(tmp_path) == 1)
+    eventually(lambda: volume.boots() == 1)
     assert secrets(lab["b"]) == []
     driver.power_off(guest.uuid, "req-stop")
     with pytest.raises(errors.DriverError, match="is encrypted"):
         driver.power_on(guest.uuid, "req-start")
+    assert volume.boots() == 1
+
+
+def test_a_hard_reboot_starts_it_with_its_key(lab, driver, guest, volume):
+    driver.power_on(guest.uuid, "req-start", [volume.key])
+    eventually(lambda: volume.boots() == 1)
+
+    driver.reboot(guest.uuid, "req-reboot", [volume.key], hard=True)
+
+    eventually(lambda: volume.boots() == 2)
+    assert secrets(lab["b"]) == []
+
+
+def test_two_guests_that_are_opened_by_one_key_may_start_at_once(lab, driver, guest, volume):
+    other, _ = encrypted(lab, Volume(lab.instances / "other.qcow2", volume.key.id))
+    driver.define(other, DiskSource.EXISTING, "migration 2 attempt 1")
+    starts = [
+        threading.Thread(target=driver.power_on, args=(each.uuid, "req-start", [volume.key])) for each in (guest, other)
+    ]
+
+    for start in starts:
+        start.start()
+    for start in starts:
+        start.join()
+
+    assert {known.running for known in driver.inventory()} == {True}
+    assert secrets(lab["b"]) == []
+
+
+def test_the_key_is_in_no_description_no_log_and_on_no_command_line(lab, driver, guest, volume, caplog):
+    driver.power_on(guest.uuid, "req-start", [volume.key])
+
+    with lab["b"].opened() as conn:
+        domain = conn.lookupByUUIDString(guest.uuid)
+        described = [domain.XMLDesc(flags) for flags in (0, libvirt.VIR_DOMAIN_XML_SECURE)]
+    (pid,) = lab["b"].guest_pids()
+    shown = {
+        "description": "".join(described).encode(),
+        "command line": Path(f"/proc/{pid}/cmdline").read_bytes(),
+        "environment": Path(f"/proc/{pid}/environ").read_bytes(),
+        "QEMU's log": lab["b"].qemu_log(guest.name).read_bytes(),
+        "libvirt's log": (lab["b"].folder / "libvirtd.log").read_bytes(),
+        "our log": caplog.text.encode(),
+    }
+    assert guest.name.encode() in shown["description"] + shown["command line"]
+    for way in (PASSPHRASE, PASSPHRASE.encode().hex()):
+        assert [name for name, text in shown.items() if way.encode() in text] == []
+
+
+class TestWhatIsLeftBehind:
+    def test_what_a_start_left_whose_process_died_is_taken_back_by_the_next(self, lab, make_driver, guest, volume):
+        with somebodys_secret(lab["b"], volume.key, f"{loans.MARK} for req-start", ephemeral="yes"):
+            make_driver("b").take_keys_back()
+            assert secrets(lab["b"]) == []
+
+    @pytest.mark.parametrize(("description", "ephemeral"), [("", "no"), ("", "yes"), (loans.MARK, "no")])
+    def test_what_is_somebody_elses_stays(self, lab, make_driver, volume, description, ephemeral):
+        with somebodys_secret(lab["b"], volume.key, description, ephemeral):
+            make_driver("b").take_keys_back()
+            assert secrets(lab["b"]) == [volume.key.id]
+
+    def test_a_key_that_the_host_has_for_good_is_used_as_it_is_and_stays(self, lab, driver, guest, volume):
+        with somebodys_secret(lab["b"], volume.key):
+            driver.power_on(guest.uuid, "req-start")
+            eventually(lambda: volume.boots() == 1)
+            driver.power_off(guest.uuid, "req-stop", hard=True)
+            driver.power_on(guest.uuid, "req-start", [Key(volume.key.id, b"not needed")])
+            eventually(lambda: volume.boots() == 2)
+            assert secrets(lab["b"]) == [volume.key.id]
+
+    def test_a_start_that_nobody_waits_for_any_more_lends_nothing(self, lab, make_driver, guest, volume):
+        driver = make_driver("b", timing=Timing(call=1.0, effect=2.0))
+        driver.define(guest, DiskSource.EXISTING, "migration 1 attempt 1")
+        lab["b"].freeze_daemon()
+        try:
+            with pytest.raises(errors.HypervisorUnknown):
+                driver.power_on(guest.uuid, "req-start", [volume.key])
+        finally:
+            lab["b"].thaw_daemon()
+
+        eventually(lambda: driver.find(guest.uuid) is not None)
+        driver.take_keys_back()
+        assert secrets(lab["b"]) == []
+        assert not driver.find(guest.uuid).running
+        assert volume.boots() == 0

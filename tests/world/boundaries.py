@@ -11,6 +11,9 @@ from oslo_db.exception import DBConnectionError, DBDeadlock
 from evacuator.errors import DiskInUse, DiskMissing, DriverError, HypervisorUnknown
 from evacuator.virt.simulated import FaultKind
 
+#: Calls to a hypervisor after which every guest is as it was.
+LOOKS = ("facts", "inventory", "find", "take_keys_back")
+
 
 def name_of(work):
     """Name a transaction by the verb that makes it: ``own_instance``."""
@@ -122,20 +125,23 @@ class WatchedDriver:
     def define(self, guest, disk, cause):
         self._do("define", guest, disk, cause)
 
-    def power_on(self, uuid, cause):
-        self._do("power_on", uuid, cause)
+    def power_on(self, uuid, cause, keys=()):
+        self._do("power_on", uuid, cause, keys)
 
     def power_off(self, uuid, cause, *, hard=False):
         self._do("power_off", uuid, cause, hard=hard)
 
-    def reboot(self, uuid, cause, *, hard):
-        self._do("reboot", uuid, cause, hard=hard)
+    def reboot(self, uuid, cause, keys=(), *, hard):
+        self._do("reboot", uuid, cause, keys, hard=hard)
 
     def destroy(self, uuid, cause, *, disks):
         self._do("destroy", uuid, cause, disks=disks)
 
     def set_aside(self, uuid, cause):
         self._do("set_aside", uuid, cause)
+
+    def take_keys_back(self):
+        self._do("take_keys_back")
 
     def watch(self, changed):
         pass
@@ -246,10 +252,11 @@ class Casts:
 
     def rebuild_instance(self, context, record, instance, service_version):
         attempt = record.attempt if service_version > 1 else None
-        self._cast("rebuild_instance", str(record.dest_compute), ("wake_rebuild", (record.id, instance.uuid, attempt)))
+        message = ("wake_rebuild", (record.id, instance.uuid, attempt, context))
+        self._cast("rebuild_instance", str(record.dest_compute), message)
 
     def carry_out_order(self, context, host, instance_uuid, order_id):
-        self._cast("carry_out_order", host, ("wake_order", (instance_uuid, order_id)))
+        self._cast("carry_out_order", host, ("wake_order", (instance_uuid, order_id, context)))
 
     def _cast(self, name, host, message):
         self._process.cross("before", f"cast {name}")

@@ -3,6 +3,8 @@
 hosts are named a, b, c ...; instances as they were created
 
 create web on a            evacuate web [2.94|2.95] [to b]      start|stop|reboot|delete|reset web
+encrypt web                its disk needs a key, which is given to who has the owner's token
+token owner|stranger|none  what is shown with each request from now on
 host a power off|on        the mains: guests and manager die; this is what "fence" means
 host a network off|on      database and broker are out of reach, guests run on
 host a freeze|thaw         the manager stops in its tracks, guests run on
@@ -27,6 +29,7 @@ expect web runs on a and b                            two copies: a host was dec
 import re
 
 from evacuator.evacuation.states import VmState
+from tests.world.shelf import OWNER, STRANGER
 
 NAME = r"([\w.-]+)"
 NUMBER = r"(\d+)"
@@ -74,6 +77,10 @@ def _evacuate(world, name, microversion, host):
 
 def _switch(world, host, position):
     (world.power_on if position == "on" else world.power_off)(host)
+
+
+def _token(world, whose):
+    world.token = {"owner": OWNER, "stranger": STRANGER, "none": None}[whose]
 
 
 def _network(world, host, position):
@@ -181,6 +188,8 @@ COMMANDS = {
     rf"reboot {NAME}": lambda world, name: world.reboot(name),
     rf"delete {NAME}": lambda world, name: world.delete(name),
     rf"reset {NAME}": lambda world, name: world.reset(name),
+    rf"encrypt {NAME}": lambda world, name: world.encrypt(name),
+    r"token (owner|stranger|none)": _token,
     rf"host {NAME} power (off|on)": _switch,
     rf"host {NAME} network (off|on)": _network,
     rf"host {NAME} (freeze|thaw)": _freeze,

@@ -6,6 +6,7 @@ A boundary that is new in the code is a new point here, by itself.
 from collections import Counter
 from dataclasses import dataclass
 
+from tests.world.boundaries import LOOKS
 from tests.world.commands import tell
 from tests.world.world import a_world
 
@@ -48,10 +49,10 @@ class Point:
         return f"{self.process} {self.when} {self.what}{f' {self.nth}' if self.nth > 1 else ''}"
 
 
-def points(story, **options):
+def points(story, prelude=PRELUDE, **options):
     """Return every point of a story, in the order in which it comes to them."""
     with a_world(**options) as world:
-        tell(world, PRELUDE)
+        tell(world, prelude)
         begin = len(world.crossings)
         tell(world, story)
         seen = Counter()
@@ -65,12 +66,9 @@ def points(story, **options):
         return found
 
 
-LOOKS = ("facts", "inventory", "find")
-
-
-def dies(world, story, point):
+def dies(world, story, point, prelude=PRELUDE):
     """Tell a story in which a process dies at ``point``."""
-    tell(world, PRELUDE)
+    tell(world, prelude)
     world.strike(point.process, point.when, point.what, "crash", point.nth)
     tell(world, story)
 

@@ -128,7 +128,7 @@ class ForgetsToCount(Wrong):
 class LeavesItAccepted(ComputeManager):
     """Takes no evacuation in hand, neither its own nor what others leave lying."""
 
-    def wake_rebuild(self, migration_id, instance_uuid, attempt):
+    def wake_rebuild(self, migration_id, instance_uuid, attempt, caller=None):
         pass
 
     def settle(self):

@@ -15,6 +15,7 @@ from evacuator.evacuation.invariants import findings
 from evacuator.evacuation.invariants.codes import Code
 from evacuator.evacuation.invariants.facts import Bounds, Site
 from evacuator.virt.simulated import Event, evidence, read_journal
+from tests.world.boundaries import LOOKS
 
 #: What may be seen on the way, of a host that was declared dead and not fenced, or that has not come to clean yet.
 UNDER_WAY = frozenset({Code.UNFENCED_COPY_RUNNING, Code.STALE_GUEST})
@@ -43,7 +44,7 @@ class Watch:
 
     def crossed(self, process, when, what):
         """Look, if something was done."""
-        if when == "after" and not what.startswith(("read ", "find", "inventory", "facts", "cast ")):
+        if when == "after" and not what.startswith(("read ", *LOOKS, "cast ")):
             self.look()
 
     def look(self):

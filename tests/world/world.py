@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import UUID
 
 from oslo_db.exception import DBError
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 
 from evacuator.compute.host import Host
 from evacuator.compute.manager import ComputeManager
@@ -36,6 +36,7 @@ from evacuator.virt.simulated import FOLDER, Mains, SimulatedDriver, SimulatedSe
 from tests.world import servers
 from tests.world.boundaries import Bus, Casts, DatabaseFaults, DriverFaults, WatchedDatabase, WatchedDriver, Workers
 from tests.world.clockwork import Hub, Locks, Process
+from tests.world.shelf import Shelf, WatchedKeys
 from tests.world.story import Story
 from tests.world.watch import Broken, Watch
 
@@ -85,11 +86,14 @@ class World:
         url=None,
         manager=ComputeManager,
         rebuilds=False,
+        rules=None,
         **settings,
     ):
         self.folder = folder
         self.hypervisors = folder / FOLDER
-        self.rules = Rules()
+        self.rules = rules or Rules()
+        self.shelf = Shelf()
+        self.token = None
         self.hub = Hub(choose)
         self.story = Story(self.hub)
         self.story.listen()
@@ -234,7 +238,8 @@ class World:
 
     def _engine(self, process, reachable):
         database = WatchedDatabase(process, self.database, self.database_faults, reachable)
-        return Engine(database, Casts(process, self.bus, reachable), self.rules)
+        casts, keys = Casts(process, self.bus, reachable), WatchedKeys(process, self.shelf)
+        return Engine(database, casts, self.rules, keys=keys)
 
     def compute_restart(self, host):
         if self.computes.get(host) is not None:
@@ -285,6 +290,7 @@ class World:
             user_id="operator",
             project_id="admin",
             is_admin=True,
+            auth_token=self.token,
             request_id=f"req-{next(self._requests)}",
             overwrite=False,
         )
@@ -329,6 +335,12 @@ class World:
     def uuid_of(self, name):
         """Return the id of an instance; if its creation came to nothing, one that nobody knows."""
         return self.instances.get(name, str(UUID(int=0)))
+
+    def encrypt(self, name):
+        """Have the disk of an instance be one that needs a key, from when it is defined next."""
+        key_ids = [str(UUID(int=self.order_of(self.uuid_of(name)) + 1))]
+        encrypted = update(Instance).where(Instance.uuid == self.uuid_of(name)).values(key_ids=key_ids)
+        self.database.write(lambda transaction: transaction.execute(encrypted))
 
     def evacuate(self, name, *, stops=False, host=None):
         order = EvacuationOrder(self.uuid_of(name), stops_at_destination=stops, requested_host=host)

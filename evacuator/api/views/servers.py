@@ -12,7 +12,8 @@ from evacuator.db.models import Instance
 from evacuator.db.pages import HostState, Server
 
 WITH_PROGRESS = frozenset({"ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRATING"})
-WITH_FAULT = frozenset({"ERROR", "DELETED"})
+#: A server that is off has one if it was to be started and could not be.
+WITH_FAULT = frozenset({"ERROR", "DELETED", "SHUTOFF"})
 
 
 @dataclass(frozen=True)

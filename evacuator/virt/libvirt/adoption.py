@@ -42,6 +42,14 @@ class Found:
     notes: Sequence[str]
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What another host must know of a domain: its definition, and the ids of the secrets that open its disks."""
+
+    definition: str
+    key_ids: Sequence[str]
+
+
 class Adoption:
     """Works on the domains of one host; ``shared``: what paths that every host has begin with."""
 
@@ -66,23 +74,23 @@ class Adoption:
             raise errors.DriverError(reason=reason) from error
         return sorted((each for each in found if each is not None), key=lambda each: each.name)
 
-    def take(self, uuid: str, cause: str) -> str:
-        """Put our mark on a domain and its autostart away; return its definition. May be repeated.
+    def take(self, uuid: str, cause: str) -> Taken:
+        """Put our mark on a domain and its autostart away; return what it is. May be repeated.
 
         :raises GuestNotFound: there is no such domain.
         """
 
-        def effect(call: Call) -> str:
+        def effect(call: Call) -> Taken:
             domain = self._require(call.conn, uuid)
             if not domains.is_marked(domain):
                 _set_mark(domain, Mark(cause, autostart=bool(domain.autostart())).xml)
             if domain.autostart():
                 domain.setAutostart(0)
             snapshots = domain.listAllSnapshots(libvirt.VIR_DOMAIN_SNAPSHOT_LIST_TOPOLOGICAL)
-            return definition.bundle(
-                domain.XMLDesc(_DEFINITION),
-                [each.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE) for each in snapshots],
-            )
+            xml = domain.XMLDesc(_DEFINITION)
+            known = [each.getXMLDesc(libvirt.VIR_DOMAIN_SNAPSHOT_XML_SECURE) for each in snapshots]
+            key_ids = [secret.uuid for secret in definition.secrets_of(xml) if secret.uuid]
+            return Taken(definition.bundle(xml, known), key_ids)
 
         return self._effect(uuid, effect)
 
@@ -152,7 +160,7 @@ class Adoption:
             power_state=known.power_state if known is not None else PowerState.NOSTATE,
             marked=known is not None and known.marked,
             obstacles=obstacles,
-            notes=list(_notes(domain)),
+            notes=[*_notes(domain), *survey.notes(xml)],
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import libvirt
 
 from evacuator.errors import HypervisorUnknown
-from evacuator.virt.libvirt.lanes import AllHang, Lanes, TimedOut
+from evacuator.lanes import AllHang, Lanes, TimedOut
 
 LOG = logging.getLogger(__name__)
 T = TypeVar("T")

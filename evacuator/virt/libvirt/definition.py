@@ -45,6 +45,14 @@ class Disk:
 
 
 @dataclass(frozen=True)
+class Secret:
+    """What opens an encrypted disk: named by its ``uuid``, or else by what it is used for."""
+
+    uuid: str
+    usage: str = ""
+
+
+@dataclass(frozen=True)
 class HostChanges:
     """What an adopted guest's definition says differently on this host; None leaves a thing as it was."""
 
@@ -176,6 +184,20 @@ def disks_of(xml: str) -> list[Disk]:
     if devices is None:
         return []
     return [disk for element in children(devices, "disk") if (disk := _disk(element)) is not None]
+
+
+def secrets_of(xml: str) -> list[Secret]:
+    """Return the secrets that open the encrypted disks of a domain, each once, in their order."""
+    domain = parse_element(xml, "A domain's description")
+    devices = child(domain, "devices")
+    named = [
+        Secret(secret.getAttribute("uuid").lower(), secret.getAttribute("usage"))
+        for disk in (children(devices, "disk") if devices is not None else ())
+        # Below the disk or its source, and below what it is backed by.
+        for encryption in disk.getElementsByTagName("encryption")
+        for secret in children(encryption, "secret")
+    ]
+    return list(dict.fromkeys(named))
 
 
 def mark_of(xml: str) -> Mark | None:

@@ -21,12 +21,14 @@ from oslo_config import cfg
 from evacuator import errors
 from evacuator.conf.libvirt import of_host
 from evacuator.evacuation.states import PowerState
+from evacuator.keys.manager import Key
+from evacuator.lanes import AllHang, Lanes, TimedOut
 from evacuator.virt.driver import DiskSource, Guest, HypervisorFacts, KnownGuest
 from evacuator.virt.libvirt import definition, domains, refusals
 from evacuator.virt.libvirt.connection import Call, Connection, Listener, Timing
 from evacuator.virt.libvirt.definition import Disk, DomainTemplate, HostChanges, Mark
 from evacuator.virt.libvirt.disks import DiskFolder
-from evacuator.virt.libvirt.lanes import AllHang, Lanes, TimedOut
+from evacuator.virt.libvirt.loans import Loans
 
 LOG = logging.getLogger(__name__)
 
@@ -118,6 +120,15 @@ def _mode(text: str) -> int:
         raise errors.NotConfigured(reason=f"[libvirt] disk_mode = {text} is not an octal number.") from error
 
 
+@dataclass(frozen=True)
+class Start:
+    """A start: of which guest, on whose behalf, and with which keys."""
+
+    uuid: str
+    cause: str
+    keys: Sequence[Key] = ()
+
+
 class _Hypervisors:
     """Which host of this process drives which hypervisor: one driven as two hosts would be evacuated onto itself."""
 
@@ -152,6 +163,7 @@ class LibvirtDriver:
         self._connection = Connection(host, settings.uri, settings.timing)
         self._listener = Listener(host, settings.uri, self._happened, self._rebooted)
         self._files = Lanes(f"{host} files")
+        self._loans = Loans(host, settings.timing.effect)
         self._facts: tuple[int, HypervisorFacts] | None = None
         self._events: queue.SimpleQueue[tuple[str, PowerState] | None] = queue.SimpleQueue()
         self._watched = False
@@ -238,10 +250,11 @@ class LibvirtDriver:
         xml = definition.for_this_host(told, guest.uuid, changes, Mark(cause))
         self._connection.do(lambda call: self._define(call, guest.uuid, xml, snapshots, cause))
 
-    def power_on(self, uuid: str, cause: str) -> None:
+    def power_on(self, uuid: str, cause: str, keys: Sequence[Key] = ()) -> None:
         """Start the guest, or let it go on if it is paused."""
         LOG.info("%s: power on %s [%s]", self.host, uuid, cause)
-        self._connection.do(lambda call: self._start(call, self._require(call.conn, uuid), uuid))
+        start = Start(uuid, cause, keys)
+        self._connection.do(lambda call: self._start(call, self._require(call.conn, uuid), start))
 
     def power_off(self, uuid: str, cause: str, *, hard: bool = False) -> None:
         """Ask the guest to shut down; switch it off when it does not in time, or at once where ``hard``."""
@@ -255,7 +268,7 @@ class LibvirtDriver:
                     return
         self._connection.do(lambda call: self._kill(call, uuid))
 
-    def reboot(self, uuid: str, cause: str, *, hard: bool) -> None:
+    def reboot(self, uuid: str, cause: str, keys: Sequence[Key] = (), *, hard: bool) -> None:
         """Restart the guest.
 
         A soft reboot stays within the QEMU that runs, so that however long the guest takes over it, nothing is started
@@ -264,11 +277,12 @@ class LibvirtDriver:
         LOG.info("%s: %s reboot of %s [%s]", self.host, "hard" if hard else "soft", uuid, cause)
         if not hard and self._reboot_inside(uuid):
             return
+        start = Start(uuid, cause, keys)
 
         def effect(call: Call) -> None:
             domain = self._require(call.conn, uuid)
             self._kill(call, uuid)
-            self._start(call, domain, uuid)
+            self._start(call, domain, start)
 
         self._connection.do(effect)
 
@@ -306,6 +320,10 @@ class LibvirtDriver:
             LOG.warning(
                 "%s: the disk that %s had here was replaced, and is kept as %s [%s]", self.host, uuid, aside, cause
             )
+
+    def take_keys_back(self) -> None:
+        """Have the daemon forget what a start left with it whose process died."""
+        self._connection.do(lambda call: self._loans.take_back(call.conn))
 
     # -- events
 
@@ -373,17 +391,19 @@ class LibvirtDriver:
         with self._explained(uuid):
             domains.know_snapshots(domain, snapshots)
 
-    def _start(self, call: Call, domain: Any, uuid: str) -> None:
+    def _start(self, call: Call, domain: Any, start: Start) -> None:
         """The one place where a guest is started."""
         state, active = domain.state()[0], domain.isActive()
         call.require_wanted()
-        with self._explained(uuid):
+        with self._explained(start.uuid):
             if state == libvirt.VIR_DOMAIN_PAUSED:
                 domain.resume()
             elif state == libvirt.VIR_DOMAIN_PMSUSPENDED:
                 domain.pMWakeup()
             elif not active:
-                domains.create(call, domain)
+                with self._loans.lent(call, start.keys, start.cause):
+                    call.require_wanted()
+                    domains.create(call, domain)
 
     def _kill(self, call: Call, uuid: str) -> None:
         domain = domains.lookup(call.conn, uuid)

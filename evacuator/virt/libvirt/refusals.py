@@ -72,7 +72,14 @@ _MEANINGS: Sequence[tuple[str, Making]] = (
         _sentence("Host {host} had not enough memory to start instance {uuid} ({reason})."),
     ),
     (
-        r"Secret not found|does not have a value|Invalid password",
+        r"Invalid password",
+        _sentence(
+            "The disk of instance {uuid} is encrypted, and the key that host {host} was given does not open it "
+            "({reason})."
+        ),
+    ),
+    (
+        r"Secret not found|does not have a value",
         _sentence("The disk of instance {uuid} is encrypted and host {host} has not its key ({reason})."),
     ),
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from xml.dom.minidom import Element
 
 from evacuator.virt.libvirt import definition
-from evacuator.virt.libvirt.definition import child, children, disks_of, parse_element, text_of
+from evacuator.virt.libvirt.definition import child, children, disks_of, parse_element, secrets_of, text_of
 
 #: Kinds of disks that are where the network is.
 _NETWORK = "network"
@@ -37,6 +37,18 @@ def obstacles(xml: str, shared: Sequence[str]) -> list[str]:
     """
     domain = _domain(xml)
     return [*_of_disks(xml, shared), *_of_firmware(domain, shared), *_of_devices(domain)]
+
+
+def notes(xml: str) -> Iterator[str]:
+    """Yield, in sentences, what has to be known of the guest's keys."""
+    for secret in secrets_of(xml):
+        if secret.uuid:
+            yield f"it is encrypted: only who may read secret {secret.uuid} can start it; evacuating it needs no key"
+        else:
+            yield (
+                f"it is encrypted, with a secret that is named by its usage ({secret.usage}): only a host that has it "
+                "for good can start it, since key managers know secrets by their ids"
+            )
 
 
 def _domain(xml: str) -> Element:

@@ -5,6 +5,7 @@ Each host is a folder under ``D/hypervisors``::
     a/journal.jsonl     what was done to which guest, when and on whose behalf; only ever appended to
     a/guests/UUID.json  one guest: what it was defined as, and whether it runs
     a/disks/UUID        its disk, when disks are private; shared ones are in D/disks
+    a/keys/ID           a key that the host has, while a guest is started that needs it; without its content
     a/mains             "off" while the mains are cut; no such file means on
     a/lock              held (flock) by whoever looks or works, of all processes
 

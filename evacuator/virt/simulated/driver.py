@@ -10,6 +10,7 @@ from pathlib import Path
 
 from evacuator import errors
 from evacuator.evacuation.states import PowerState
+from evacuator.keys.manager import Key
 from evacuator.virt.driver import DiskSource, Guest, HypervisorFacts, KnownGuest
 from evacuator.virt.simulated.journal import Event
 from evacuator.virt.simulated.machine import GuestFile, Machine
@@ -100,9 +101,9 @@ class SimulatedDriver:
             self._machine.note(self._clock(), guest.uuid, Event.DEFINED, cause)
             self._machine.write(replace(there, guest=guest) if there else GuestFile(guest, PowerState.SHUTDOWN))
 
-    def power_on(self, uuid: str, cause: str) -> None:
+    def power_on(self, uuid: str, cause: str, keys: Sequence[Key] = ()) -> None:
         """Start the guest; it needs its disk to be there still."""
-        with self._operation("power_on", uuid, self._settings.power_on_seconds):
+        with self._operation("power_on", uuid, self._settings.power_on_seconds), self._machine.lent(keys):
             self._start(self._require_guest(uuid), cause)
 
     def power_off(self, uuid: str, cause: str, *, hard: bool = False) -> None:  # noqa: ARG002 - nobody inside to ask
@@ -112,10 +113,10 @@ class SimulatedDriver:
             if file:
                 self._machine.stop(file, self._clock(), cause)
 
-    def reboot(self, uuid: str, cause: str, *, hard: bool) -> None:  # noqa: ARG002 - there is nobody inside to ask
+    def reboot(self, uuid: str, cause: str, keys: Sequence[Key] = (), *, hard: bool) -> None:  # noqa: ARG002 - see above
         """Stop and start the guest; a simulated one cannot tell a soft reboot from a hard one."""
         seconds = self._settings.power_off_seconds + self._settings.power_on_seconds
-        with self._operation("reboot", uuid, seconds):
+        with self._operation("reboot", uuid, seconds), self._machine.lent(keys):
             file = self._require_guest(uuid)
             self._start(self._machine.stop(file, self._clock(), cause), cause)
 
@@ -137,6 +138,11 @@ class SimulatedDriver:
         with self._operation("set_aside", uuid):
             if self._disk(uuid).exists():
                 self._disk(uuid).rename(self._disks / f".{uuid}.{self._clock():.0f}.aside")
+
+    def take_keys_back(self) -> None:
+        """Forget what a process left here that died in the middle of a start."""
+        with self._operation("take_keys_back"):
+            self._machine.take_keys_back()
 
     def watch(self, changed: Callable[[str, PowerState], None]) -> None:
         """Do nothing: a simulated guest changes by itself only when its host dies, which is then silent."""
@@ -189,6 +195,10 @@ class SimulatedDriver:
         if file.power_state is PowerState.RUNNING:
             return
         self._require_disk(file.guest.uuid)
+        missing = [key_id for key_id in file.guest.key_ids if not self._machine.has_key(key_id)]
+        if missing:
+            reason = f"The disk of instance {file.guest.uuid} is encrypted and host {self.host} has not its key."
+            raise errors.DriverError(reason=reason)
         # The journal first: a crash between the two must never hide that a guest runs.
         self._machine.note(self._clock(), file.guest.uuid, Event.POWERED_ON, cause)
         self._machine.write(replace(file, power_state=PowerState.RUNNING))

@@ -5,7 +5,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from evacuator import errors
 from evacuator.evacuation.states import PowerState
+from evacuator.keys.manager import Key
 from evacuator.virt.driver import Guest, KnownGuest
 from evacuator.virt.simulated.journal import Event, JournalEntry
 
@@ -47,6 +48,7 @@ class GuestFile:
     def from_json(cls, text: str) -> Self:
         """Read what :meth:`to_json` wrote."""
         fields = json.loads(text)
+        fields["key_ids"] = tuple(fields.get("key_ids", ()))
         power_state = PowerState[fields.pop("power_state").upper()]
         marked, owed = fields.pop("marked"), fields.pop("owed", None)
         return cls(Guest(**fields), power_state, marked, JournalEntry.from_json(owed) if owed else None)
@@ -59,6 +61,7 @@ class Machine:
         self.host = host
         self.folder = root / host
         self.guests = self.folder / "guests"
+        self._keys = self.folder / "keys"
         self._journal = self.folder / "journal.jsonl"
         self._mains = self.folder / "mains"
         self._lock = self.folder / "lock"
@@ -150,6 +153,28 @@ class Machine:
         stopped = replace(file, power_state=PowerState.SHUTDOWN, owed=owed)
         self.write(stopped)
         return self._settle(stopped)
+
+    @contextmanager
+    def lent(self, keys: Sequence[Key]) -> Iterator[None]:
+        """Within this the host has ``keys``: their ids; nothing here is encrypted with their passphrases."""
+        lent = [self._keys / key.id for key in keys if key.passphrase]
+        try:
+            for path in lent:
+                self._keys.mkdir(exist_ok=True)
+                path.touch()
+            yield
+        finally:
+            for path in lent:
+                path.unlink()
+
+    def has_key(self, key_id: str) -> bool:
+        """Whether the host has a key."""
+        return (self._keys / key_id).exists()
+
+    def take_keys_back(self) -> None:
+        """Have no key here."""
+        for path in self._keys.glob("*"):
+            path.unlink()
 
     def _settle(self, file: GuestFile) -> GuestFile:
         if file.owed is None:

@@ -41,6 +41,7 @@ class Mains:
             return True
 
     def _kill(self, clock: Callable[[], float]) -> list[str]:
+        self._machine.take_keys_back()
         running = [file for file in self._machine.read_all() if file.known.running]
         for file in running:
             self._machine.stop(file, clock(), "mains off")

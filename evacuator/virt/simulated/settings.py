@@ -27,7 +27,18 @@ class FaultKind(StrEnum):
 
 
 #: Operations that can be made to fail: the calls of the driver contract.
-OPERATIONS = ("facts", "inventory", "find", "define", "power_on", "power_off", "reboot", "destroy", "set_aside")
+OPERATIONS = (
+    "facts",
+    "inventory",
+    "find",
+    "define",
+    "power_on",
+    "power_off",
+    "reboot",
+    "destroy",
+    "set_aside",
+    "take_keys_back",
+)
 
 _FAULT = re.compile(r"(?P<operation>\w+)(@(?P<host>[^@:=\s]+))?(:(?P<count>[1-9]\d*))?(=(?P<kind>\w+))?")
 

@@ -95,6 +95,17 @@ def test_a_guest_that_was_started_behind_our_back_is_shown_running(host: OneHost
     assert host.states() == (VmState.ACTIVE, PowerState.RUNNING)
 
 
+def test_once_it_runs_it_is_no_longer_said_why_it_could_not_be_started(host: OneHost) -> None:
+    host.driver.power_off(host.uuid, "by itself")
+    host.manager.sync_power()
+    told = update(Instance).where(Instance.uuid == host.uuid).values(fault={"code": 500, "message": "ask again"})
+    host.database.write(lambda session: session.execute(told))
+    host.driver.power_on(host.uuid, "somebody")
+    host.manager.sync_power()
+    assert host.states() == (VmState.ACTIVE, PowerState.RUNNING)
+    assert host.database.read(lambda session: instances.get(session, host.uuid)).fault is None
+
+
 def test_what_a_hypervisor_tells_late_is_looked_at_and_not_believed(host: OneHost) -> None:
     host.driver.tell(host.uuid, PowerState.SHUTDOWN)
     assert host.states() == (VmState.ACTIVE, PowerState.RUNNING)

@@ -91,3 +91,29 @@ def test_an_upgrade_only_adds_unless_it_says_that_it_contracts() -> None:
             and ast.unparse(node.func.value) == "op"
         }
         assert called <= adds, f"{script.name}: {sorted(called - adds)}"
+
+
+def test_of_guests_that_were_adopted_before_it_is_found_out_which_keys_they_need(database: Database) -> None:
+    schema.upgrade(database, "0003")
+    secret = "0D9A5A3C-6f3e-4f0c-9c58-1f7f0d5b7c11"
+    encryption = f"<encryption format='luks'>\n<secret type='passphrase' uuid='{secret}'/>\n</encryption>"
+    auth = "<auth><secret type='ceph' uuid='7a3b8c1e-95f6-4b36-8f3f-0a9a3c0e1d22'/></auth>"
+    domain = "<domain><devices><disk><source file='/a'>{}</source></disk></devices></domain>"
+    required = (
+        "display_name, hostname, project_id, user_id, reservation_id, launch_index, flavor, vcpus, memory_mb, disk_gb, "
+        "metadata, tags, config_drive, locked, locked_by_owner, vm_state, power_state, created_at, deleted"
+    )
+    values = "'n', 'n', 'p', 'u', 'r', 0, '{}', 1, 1, 1, '{}', '[]', '', 0, 0, 'stopped', 4, '2026-01-31 12:00:00', 0"
+    told = {"encrypted": domain.format(encryption * 2 + auth), "plain": domain.format(auth), "made": None}
+    with database.engine.begin() as connection:
+        for uuid, definition in told.items():
+            statement = text(f"INSERT INTO instances (uuid, definition, {required}) VALUES (:uuid, :it, {values})")
+            connection.execute(statement.bindparams(uuid=uuid, it=definition))
+
+    schema.upgrade(database)
+
+    with database.engine.connect() as connection:
+        found = {row.uuid: row.key_ids for row in connection.execute(text("SELECT uuid, key_ids FROM instances"))}
+    assert found == {"encrypted": f'["{secret.lower()}"]', "plain": None, "made": None}
+    schema.downgrade(database, "0003")
+    assert "key_ids" not in {column["name"] for column in inspect(database.engine).get_columns("instances")}

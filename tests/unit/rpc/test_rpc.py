@@ -26,14 +26,19 @@ class Listener:
     """Writes down by what it was woken."""
 
     woken: list[tuple[object, ...]] = field(default_factory=list)
+    callers: list[RequestContext | None] = field(default_factory=list)
     heard: threading.Event = field(default_factory=threading.Event)
 
-    def wake_rebuild(self, migration_id: int, instance_uuid: str, attempt: int | None) -> None:
+    def wake_rebuild(
+        self, migration_id: int, instance_uuid: str, attempt: int | None, caller: RequestContext | None = None
+    ) -> None:
         self.woken.append(("rebuild", migration_id, instance_uuid, attempt))
+        self.callers.append(caller)
         self.heard.set()
 
-    def wake_order(self, instance_uuid: str, order_id: str) -> None:
+    def wake_order(self, instance_uuid: str, order_id: str, caller: RequestContext | None = None) -> None:
         self.woken.append(("order", instance_uuid, order_id))
+        self.callers.append(caller)
         self.heard.set()
 
 
@@ -130,6 +135,20 @@ def test_an_order_names_the_instance_and_the_request(
     client.carry_out_order(RequestContext.of_service("test"), "b", AN_INSTANCE, "req-1")
     assert listener.heard.wait(5)
     assert listener.woken == [("order", AN_INSTANCE, "req-1")]
+
+
+def test_whoever_is_woken_is_told_who_asked_and_with_which_token(
+    opened: transport.Transport, listener: Listener, outbox: Outbox
+) -> None:
+    client = ComputeClient(opened, outbox)
+    anna = RequestContext(user_id="anna", project_id="blue", auth_token="hers", request_id="req-1", overwrite=False)
+    client.carry_out_order(anna, "b", AN_INSTANCE, "req-1")
+    assert listener.heard.wait(5)
+    listener.heard.clear()
+    client.rebuild_instance(anna, a_record(), an_instance(), 2)
+    assert listener.heard.wait(5)
+    told = [(each.user_id, each.project_id, each.auth_token, each.request_id) for each in listener.callers if each]
+    assert told == [("anna", "blue", "hers", "req-1")] * 2
 
 
 def test_a_wake_up_that_cannot_be_sent_does_not_stop_the_next() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from evacuator import errors
 from evacuator.evacuation.states import PowerState
+from evacuator.keys.manager import Key
 from evacuator.virt.driver import DiskSource, Driver, Guest
 
 
@@ -23,6 +24,10 @@ class DriverContract:
     @abstractmethod
     def make_driver(self, host: str) -> Driver:
         """Return a driver of the hypervisor on ``host``, which has no guests before the test."""
+
+    @abstractmethod
+    def encrypted_guest(self, driver: Driver) -> tuple[Guest, Key]:
+        """Return a guest whose disk is there and encrypted, and which is not defined, with the key to it."""
 
     @pytest.fixture
     def driver(self):
@@ -160,6 +165,54 @@ class DriverContract:
 
         with pytest.raises(errors.DiskMissing):
             driver.define(defined, DiskSource.EXISTING, "migration 2 attempt 1")
+
+    @pytest.fixture
+    def vault(self, driver):
+        guest, key = self.encrypted_guest(driver)
+        driver.define(guest, DiskSource.EXISTING, "migration 1 attempt 1")
+        return guest, key
+
+    def test_an_encrypted_guest_is_defined_without_its_key_and_not_started_without_it(self, driver, vault):
+        guest, _key = vault
+
+        with pytest.raises(errors.DriverError, match="is encrypted and host a has not its key"):
+            driver.power_on(guest.uuid, "req-start")
+        assert driver.find(guest.uuid).power_state is PowerState.SHUTDOWN
+
+    def test_with_its_key_an_encrypted_guest_is_started_and_the_key_is_not_kept(self, driver, vault):
+        guest, key = vault
+
+        driver.power_on(guest.uuid, "req-start", [key])
+
+        assert driver.find(guest.uuid).running
+        driver.power_on(guest.uuid, "req-again")
+        driver.power_off(guest.uuid, "req-stop", hard=True)
+        with pytest.raises(errors.DriverError, match="is encrypted"):
+            driver.power_on(guest.uuid, "req-start")
+        driver.power_on(guest.uuid, "req-start", [key])
+        assert driver.find(guest.uuid).running
+
+    @pytest.mark.parametrize("hard", [True, False])
+    def test_an_encrypted_guest_is_rebooted_with_its_key(self, driver, vault, hard):
+        guest, key = vault
+
+        driver.reboot(guest.uuid, "req-reboot", [key], hard=hard)
+        driver.reboot(guest.uuid, "req-reboot", [key], hard=hard)
+
+        assert driver.find(guest.uuid).running
+
+    def test_a_guest_that_needs_no_key_starts_with_one_all_the_same(self, driver, defined):
+        driver.power_on(defined.uuid, "req-start", [Key(str(uuid.uuid4()), b"superfluous")])
+
+        assert driver.find(defined.uuid).running
+
+    def test_taking_keys_back_touches_no_guest(self, driver, vault, running):
+        guest, key = vault
+        driver.power_on(guest.uuid, "req-start", [key])
+
+        driver.take_keys_back()
+
+        assert {known.uuid for known in driver.inventory() if known.running} == {guest.uuid, running.uuid}
 
     def test_guests_outlive_their_driver(self, driver, running):
         driver.close()

@@ -13,7 +13,8 @@ from oslo_config import cfg
 from evacuator import errors
 from evacuator.conf import simulated as options
 from evacuator.evacuation.states import PowerState
-from evacuator.virt.driver import DiskSource, Driver
+from evacuator.keys.manager import Key
+from evacuator.virt.driver import DiskSource, Driver, Guest
 from evacuator.virt.simulated import (
     OPERATIONS,
     Event,
@@ -71,6 +72,65 @@ class TestSimulatedDriver(DriverContract):
 
     def make_driver(self, host: str) -> Driver:
         return SimulatedDriver(host, self.root, SimulatedSettings(), time.time, time.sleep)
+
+    def encrypted_guest(self, driver: Driver) -> tuple[Guest, Key]:
+        key = Key(str(uuid.uuid4()), b"correct horse")
+        guest = replace(a_guest("vault"), key_ids=(key.id,))
+        driver.define(guest, DiskSource.NEW, "c")
+        driver.destroy(guest.uuid, "c", disks=False)
+        return guest, key
+
+
+class TestKeys:
+    @pytest.fixture
+    def vault(self, driver):
+        key = Key(str(uuid.uuid4()), b"correct horse")
+        guest = replace(a_guest("vault"), key_ids=(key.id,))
+        driver.define(guest, DiskSource.NEW, "c")
+        return guest, key
+
+    def left_behind(self, root, key):
+        (root / "a" / "keys").mkdir(exist_ok=True)
+        (root / "a" / "keys" / key.id).touch()
+
+    def test_a_key_that_a_start_left_behind_opens_the_disk_to_anybody_until_it_is_taken_back(self, driver, root, vault):
+        guest, key = vault
+        self.left_behind(root, key)
+        driver.power_on(guest.uuid, "somebody")
+        driver.power_off(guest.uuid, "c")
+
+        driver.take_keys_back()
+
+        with pytest.raises(errors.DriverError, match="is encrypted"):
+            driver.power_on(guest.uuid, "somebody")
+
+    def test_a_host_whose_mains_were_cut_has_no_key(self, driver, root, vault):
+        guest, key = vault
+        self.left_behind(root, key)
+
+        Mains(root, "a").switch_off()
+        Mains(root, "a").switch_on()
+
+        with pytest.raises(errors.DriverError, match="is encrypted"):
+            driver.power_on(guest.uuid, "somebody")
+
+    @pytest.mark.parametrize("kind", ["refuse", "lost"])
+    def test_a_start_that_fails_leaves_no_key(self, make, root, vault, kind):
+        guest, key = vault
+
+        with pytest.raises(errors.EvacuatorError):
+            make(faults=[f"power_on={kind}"]).power_on(guest.uuid, "c", [key])
+
+        assert list((root / "a").glob("keys/*")) == []
+
+    def test_no_file_has_the_key(self, driver, root, vault):
+        guest, key = vault
+        driver.power_on(guest.uuid, "c", [key])
+
+        files = [path for path in root.parent.rglob("*") if path.is_file()]
+
+        assert len(files) > 2
+        assert not any(key.passphrase in path.read_bytes() for path in files)
 
 
 class TestFacts:
@@ -300,6 +360,7 @@ class TestMains:
             lambda: driver.reboot(running.uuid, "c", hard=True),
             lambda: driver.destroy(running.uuid, "c", disks=True),
             lambda: driver.set_aside(running.uuid, "c"),
+            driver.take_keys_back,
         ]
         assert len(calls) == len(OPERATIONS)
         for call in calls:
@@ -476,6 +537,7 @@ class TestFaults:
             "define": {"guest": guest, "disk": DiskSource.NEW, "cause": "c"},
             "reboot": {"uuid": guest.uuid, "cause": "c", "hard": True},
             "destroy": {"uuid": guest.uuid, "cause": "c", "disks": True},
+            "take_keys_back": {},
         }.get(operation, {"uuid": guest.uuid, "cause": "c"})
 
         with pytest.raises(errors.HypervisorUnknown):

@@ -8,10 +8,12 @@ from evacuator.virt.libvirt.definition import (
     DomainTemplate,
     HostChanges,
     Mark,
+    Secret,
     bundle,
     disks_of,
     for_this_host,
     mark_of,
+    secrets_of,
     unbundle,
 )
 
@@ -167,3 +169,39 @@ class TestDisks:
 
     def test_a_domain_without_devices_has_none(self):
         assert disks_of(xml()) == []
+
+
+class TestSecrets:
+    FIRST, SECOND, THIRD = (f"{number}d9a5a3c-6f3e-4f0c-9c58-1f7f0d5b7c11" for number in "123")
+
+    def secret(self, more):
+        return f"<encryption format='luks'><secret type='passphrase' {more}/></encryption>"
+
+    def test_each_secret_that_opens_a_disk_is_found_once_wherever_it_is_written(self):
+        first, second, third = (self.secret(f"uuid='{uuid}'") for uuid in (self.FIRST, self.SECOND.upper(), self.THIRD))
+        more = f"""<devices>
+          <disk type='file'><source file='/a'>{first}</source><target dev='vda'/></disk>
+          <disk type='file'><source file='/b'/><target dev='vdb'/>{second}</disk>
+          <disk type='file'><source file='/c'>{first}</source>
+            <backingStore type='file'><source file='/d'>{third}</source></backingStore></disk>
+        </devices>"""
+
+        assert secrets_of(xml(more)) == [Secret(self.FIRST), Secret(self.SECOND), Secret(self.THIRD)]
+
+    def test_one_that_is_named_by_its_usage_is_found_too(self):
+        secret = self.secret("usage='/a'")
+        more = f"<devices><disk type='file'><source file='/a'>{secret}</source></disk></devices>"
+
+        assert secrets_of(xml(more)) == [Secret("", usage="/a")]
+
+    def test_what_a_host_shows_to_a_storage_server_is_no_key_to_a_disk(self):
+        auth = f"<auth username='u'><secret type='ceph' uuid='{self.FIRST}'/></auth>"
+        more = (
+            f"<devices><disk type='network'><source protocol='rbd' name='p/i'>{auth}</source></disk>"
+            f"<tpm><backend type='emulator'><encryption secret='{self.SECOND}'/></backend></tpm></devices>"
+        )
+
+        assert secrets_of(xml(more)) == []
+
+    def test_a_domain_without_devices_has_none(self):
+        assert secrets_of(xml()) == []

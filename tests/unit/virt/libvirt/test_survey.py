@@ -1,6 +1,6 @@
 import pytest
 
-from evacuator.virt.libvirt.survey import Size, obstacles, size_of
+from evacuator.virt.libvirt.survey import Size, notes, obstacles, size_of
 
 SHARED = ["/srv/vms", "/dev/mapper/san-"]
 
@@ -72,3 +72,25 @@ def test_firmware_keeps_its_variables_in_a_file(os, reasons):
 )
 def test_what_a_guest_takes(more, size):
     assert size_of(xml(more=more)) == size
+
+
+@pytest.mark.parametrize(
+    ("named", "note"),
+    [
+        (
+            "uuid='0D9A5A3C-6f3e-4f0c-9c58-1f7f0d5b7c11'",
+            "only who may read secret 0d9a5a3c-6f3e-4f0c-9c58-1f7f0d5b7c11",
+        ),
+        ("usage='/srv/vms/a.qcow2'", "is named by its usage (/srv/vms/a.qcow2): only a host that has it for good"),
+    ],
+)
+def test_who_can_start_an_encrypted_guest_is_said(named, note):
+    encryption = f"<encryption format='luks'><secret type='passphrase' {named}/></encryption>"
+    devices = disk("/srv/vms/a.qcow2").replace("<target", f"{encryption}<target")
+    (said,) = notes(xml(devices))
+    assert note in said
+    assert obstacles(xml(devices), SHARED) == []
+
+
+def test_nothing_is_said_of_a_guest_that_is_not_encrypted():
+    assert list(notes(xml(disk("/srv/vms/a.qcow2")))) == []

@@ -6,9 +6,9 @@ Keystone reads its options from the global configuration and from ``sys.argv``, 
 import grp
 import os
 import pwd
-import socket
 import sys
-import threading
+
+from serving import serve
 
 
 def prepare(configuration: str, url: str, password: str) -> None:
@@ -27,23 +27,12 @@ def prepare(configuration: str, url: str, password: str) -> None:
     manage("bootstrap", "--bootstrap-password", password, "--bootstrap-region-id", "RegionOne", *urls)
 
 
-def serve(descriptor: int) -> None:
-    """Answer on a socket that somebody else has bound, for as long as standard input stays open."""
-    del sys.argv[1:]
-    import waitress  # noqa: PLC0415
-    from keystone.wsgi.api import application  # noqa: PLC0415
-
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    waitress.serve(application, sockets=[socket.socket(fileno=descriptor)], threads=4, _quiet=True)
-
-
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
-    os._exit(0)
-
-
 if __name__ == "__main__":
-    if sys.argv[1] == "prepare":
-        prepare(*sys.argv[2:])
+    verb, *arguments = sys.argv[1:]
+    if verb == "prepare":
+        prepare(*arguments)
     else:
-        serve(int(sys.argv[2]))
+        del sys.argv[1:]
+        from keystone.wsgi.api import application
+
+        serve(application, int(arguments[0]), threads=4)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-#: So many calls of one host may hang at once; then it is not asked any more until one of them comes back.
+#: So many calls may hang at once; then nobody is asked any more until one of them comes back.
 MOST = 48
 
 

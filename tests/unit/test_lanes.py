@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from evacuator.virt.libvirt.lanes import AllHang, Lanes, TimedOut
+from evacuator.lanes import AllHang, Lanes, TimedOut
 
 
 @pytest.fixture
