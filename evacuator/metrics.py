@@ -51,7 +51,7 @@ REFUSED = Counter(
 )
 QUEUED = Gauge(
     "evacuator_queue_length",
-    "What waits in this process: outbox (messages), or the workers of a host.",
+    "What waits in this process: outbox (messages), notifications, or the workers of a host.",
     ["queue"],
     registry=REGISTRY,
 )

@@ -117,7 +117,7 @@ def notifier_of(conf: cfg.ConfigOpts) -> tuple[Notifier, Callable[[], None]]:
         return Silence(), lambda: None
     opened = notifier.open_notifications(conf)
     # Not the outbox of the wake-ups: a listener that is away must not hold those up.
-    outbox = Outbox(loss="A notification is lost")
+    outbox = Outbox(loss="A notification is lost", name="notifications")
     teller = notifier.BusNotifier(opened, outbox, conf.notifications.versioned_notifications_topics, conf.host)
 
     def let_go() -> None:

@@ -15,7 +15,7 @@ from evacuator.context import RequestContext
 from evacuator.db.models import Instance
 from evacuator.engine import claim, orders, service, sync, takeover
 from evacuator.engine.service import Pulse
-from evacuator.errors import EvacuatorError, HypervisorUnknown
+from evacuator.errors import DatabaseUnavailable, EvacuatorError, HypervisorUnknown
 from evacuator.evacuation.states import PowerState
 
 LOG = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ class ComputeManager:
     def _do(self, key: Hashable, work: Callable[[], None], instance_uuid: str) -> None:
         try:
             work()
-        except HypervisorUnknown as unknown:
+        except (HypervisorUnknown, DatabaseUnavailable) as unknown:
             LOG.warning("%s: %s is left as it is: %s", self.host.name, key, unknown)
         except EvacuatorError:
             LOG.exception("%s: %s could not be carried out", self.host.name, key)

@@ -134,8 +134,9 @@ class Database:
 def _call(work: Callable[[], T]) -> T:
     try:
         return work()
-    except (db_errors.DBDeadlock, db_errors.DBConnectionError):
-        metrics.REPEATED.inc()
+    except (SQLAlchemyError, db_errors.DBError) as error:
+        if isinstance(error, db_errors.DBDeadlock | db_errors.DBConnectionError) or is_transient(error):
+            metrics.REPEATED.inc()
         raise
 
 
@@ -179,8 +180,9 @@ def _open(url: str, clock: Clock, pool_size: int, max_retries: int, patience: in
             "read_timeout": patience,
             "write_timeout": patience,
             "charset": "utf8mb4",
+            # The second of these is for locks of tables, of which the first knows nothing.
             "init_command": f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}, "
-            f"idle_transaction_timeout = {IDLE_IN_TRANSACTION_SECONDS}",
+            f"lock_wait_timeout = {LOCK_WAIT_SECONDS}, idle_transaction_timeout = {IDLE_IN_TRANSACTION_SECONDS}",
         }
     if dialect == "postgresql":
         options["connect_args"] = {

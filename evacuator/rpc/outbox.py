@@ -13,16 +13,20 @@ LOG = logging.getLogger(__name__)
 class Outbox:
     """A thread that sends, in order. A message that cannot be sent is dropped; ``loss`` says what becomes of it.
 
-    ``most``: how many may wait; a broker that is away must not make this process grow.
+    ``most``: how many may wait; a broker that is away must not make this process grow. ``name``: of its length among
+    the metrics.
     """
 
     def __init__(
-        self, most: int = 10_000, loss: str = "A wake-up is lost; its receiver finds the work by itself"
+        self,
+        most: int = 10_000,
+        loss: str = "A wake-up is lost; its receiver finds the work by itself",
+        name: str = "outbox",
     ) -> None:
         self._loss = loss
         self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(most)
-        metrics.queue("outbox", self._waiting.qsize)
-        self._thread = threading.Thread(target=self._send_all, name="outbox", daemon=True)
+        metrics.queue(name, self._waiting.qsize)
+        self._thread = threading.Thread(target=self._send_all, name=name, daemon=True)
         self._thread.start()
 
     def put(self, send: Callable[[], None]) -> None:

@@ -34,10 +34,14 @@ class Rules:
     """5. An instance is held by one evacuation at a time."""
     clean_before_up: bool = True
     """6 and 8. A host from which something was taken cleans before it is up."""
+    silence_needs_a_witness: bool = True
+    """7. When everybody fell silent at once, the database was away, and nobody is dead."""
     wanted_state_is_recorded: bool = True
     """9. The state to end in is what was recorded, not what the guest was."""
     sweeps: bool = True
     """9. A destination finds its work without a message."""
+    record_names_its_version: bool = True
+    """11. Choice, takeover and claim leave a record that promises silence to hosts that can keep it."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,17 @@ class Worker:
 
 @dataclass(frozen=True)
 class Host:
-    """``guest``: none, off or on. ``dirty``: it started, or something was taken from it, and it has not cleaned yet."""
+    """``guest``: none, off or on. ``dirty``: it started, or something was taken from it, and it has not cleaned yet.
+
+    ``old``: it was rolled back to the release that starts whatever it evacuates.
+    """
 
     guest: str = "none"
     alive: bool = True
     frozen: bool = False
     fenced: bool = False
     dirty: bool = False
+    old: bool = False
     worker: Worker | None = None
 
     @property
@@ -83,7 +91,7 @@ class World:
     """All there is.
 
     ``owner``: instances.host. ``lock``: the record that instances.evacuation_id names. ``unfenced``: hosts that were
-    declared dead while the guest ran there.
+    declared dead while the guest ran there. ``unheard``: the database was away, and nobody has been heard since.
     """
 
     hosts: tuple[Host, ...]
@@ -94,6 +102,7 @@ class World:
     faults: int = 2
     messages: frozenset = frozenset()
     broken: str | None = None
+    unheard: bool = False
     unfenced: frozenset = field(default_factory=frozenset)
 
 
@@ -122,12 +131,22 @@ class Model:
         records[number] = replace(record, status=status, attempt=attempt, **changes)
         return replace(world, records=tuple(records))
 
-    def _silent(self, host):
+    def _silent(self, world, at):
+        """What others may conclude, or know: an operator who switched a host off says so."""
+        host = world.hosts[at]
+        if world.unheard and not host.fenced:
+            return not self.rules.silence_needs_a_witness
         return host.fenced or host.frozen or not host.alive
 
     def _take_from(self, world, at):
         """The epoch of a host is raised: it must clean before it is up."""
+        host = world.hosts[at]
+        if host.alive and not host.frozen:
+            world = replace(world, broken=f"I1: host {at} was declared dead, and was only as silent as everybody")
         return self._host(world, at, dirty=True)
+
+    def _keeps_silence(self, world, at, *, stops):
+        return not (stops and world.hosts[at].old and self.rules.record_names_its_version)
 
     # -- everything that can happen
 
@@ -138,14 +157,24 @@ class Model:
                 yield from self._manager(world, at, host)
             yield from self._faults(world, at, host)
         yield from self._takeovers(world)
+        yield from self._outages(world)
+
+    def _outages(self, world):
+        if world.unheard:
+            yield "everybody is heard again", replace(world, unheard=False)
+        elif world.faults:
+            away = replace(world, unheard=True, faults=world.faults - 1)
+            yield "the database is away for longer than the down time, and returns", away
 
     def _requests(self, world):
         source = world.owner
-        if not world.requests or not self._silent(world.hosts[source]):
+        if not world.requests or not self._silent(world, source):
             return
         if self.rules.locked_to_one_evacuation and world.lock is not None:
             return
         stops, *later = world.requests
+        if stops and any(host.old for host in world.hosts):
+            return  # the gate
         for dest in HOSTS:
             if dest == source or not world.hosts[dest].up or self._owes_cleaning(world, dest):
                 continue
@@ -186,6 +215,8 @@ class Model:
                 continue
             if self.rules.locked_to_one_evacuation and world.lock != number:
                 continue
+            if not self._keeps_silence(world, at, stops=record.stops):
+                continue
             step = Step.CLAIM if record.status == Status.ACCEPTED else Step.RECLAIM
             then = self._record(world, number, step)
             worker = Worker(number, then.records[number].attempt)
@@ -196,7 +227,7 @@ class Model:
         worker, record = host.worker, world.records[host.worker.record]
         if worker.step == "define":
             guest = "off" if host.guest == "none" else host.guest
-            stops = record.stops and self.rules.wanted_state_is_recorded
+            stops = record.stops and self.rules.wanted_state_is_recorded and not host.old
             after = "finish" if stops else ("own" if self.rules.own_before_power else "power")
             defined = replace(worker, step=after)
             yield f"host {at} defines the guest", self._host(world, at, guest=guest, worker=defined)
@@ -332,25 +363,34 @@ class Model:
         if host.alive and not host.frozen:
             yield f"host {at} freezes", self._host(less, at, frozen=True)
             yield f"the manager of host {at} dies", self._host(less, at, alive=False, worker=None)
+            if not host.old and any(record.stops for record in world.records):
+                back = self._host(less, at, old=True, dirty=True, worker=None)
+                yield f"the manager of host {at} is started in an older release", back
         for message in world.messages:
             if message[0] == at:
                 yield f"a message to host {at} is lost", replace(less, messages=world.messages - {message})
 
     def _takeovers(self, world):
         for number, record in enumerate(world.records):
-            left = world.hosts[record.dest]
-            if record.status not in UNFINISHED or not self._silent(left):
+            too_old = not self._keeps_silence(world, record.dest, stops=record.stops)
+            if record.status not in UNFINISHED or not (too_old or self._silent(world, record.dest)):
                 continue
             if self.rules.locked_to_one_evacuation and world.lock != number:
                 continue
-            taken = self._take_from(world, record.dest)
+            taken = world if too_old else self._take_from(world, record.dest)
             if world.owner == record.dest and self.rules.takeover_only_before_ownership:
                 yield (
                     f"evacuation {number} ends failed: fence host {record.dest}",
                     self._give_up(taken, number, record.dest),
                 )
                 continue
-            others = [at for at in HOSTS if at not in (record.source, record.dest) and world.hosts[at].up]
+            others = [
+                at
+                for at in HOSTS
+                if at not in (record.source, record.dest)
+                and world.hosts[at].up
+                and self._keeps_silence(world, at, stops=record.stops)
+            ]
             if record.tries >= 2 or not others:
                 if any(host.up for host in world.hosts):
                     yield f"evacuation {number} ends failed: no other host", self._give_up(taken, number, world.owner)

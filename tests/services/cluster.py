@@ -42,6 +42,8 @@ power_sync_interval = 5
 max_limit = 10000
 """
 
+SLOW = "[simulated]\ndefine_seconds = {define}\npower_on_seconds = {power_on}\n"
+
 #: Generous: what is waited for comes as soon as it comes, and machines that run tests are busy.
 START_SECONDS = 180.0
 
@@ -271,6 +273,16 @@ class Cluster(Site):
             return list(result.all()) if result.returns_rows else []
 
         return self.database.write(work)
+
+    def slow(self, *hosts: str, define: float = 0, power_on: float = 0) -> None:
+        """Restart compute managers whose hypervisors take their time."""
+        for host in hosts:
+            self.computes[host].kill()
+            self.computes[host].configure(SLOW.format(define=define, power_on=power_on))
+            self.computes[host].begin()
+        for host in hosts:
+            self.computes[host].ready()
+        self.wait_up(hosts)
 
     def servers_on(self, host: str, count: int, **options: Any) -> list[str]:
         """Make servers on a host and wait for them."""

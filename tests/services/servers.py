@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 from uuid import uuid4
 
 import pytest
@@ -20,16 +21,17 @@ VARIABLES = {
 }
 
 
-def url_of(server: str) -> str:
-    """Return the address of a server; the test that asks is skipped where there is none, and fails where CI is."""
-    variable = VARIABLES[server]
-    url = os.environ.get(variable)
-    if url:
-        return url
-    why = f"no {server}: {variable} is not set (.ci/run sets it)"
+def missing(why: str) -> NoReturn:
+    """Leave the test out; where CI is, what cannot be had is a failure."""
     if os.environ.get("CI") == "true":
         pytest.fail(why)
     pytest.skip(why)
+
+
+def url_of(server: str) -> str:
+    """Return the address of a server; the test that asks is left out where there is none."""
+    variable = VARIABLES[server]
+    return os.environ.get(variable) or missing(f"no {server}: {variable} is not set (.ci/run sets it)")
 
 
 @contextmanager
@@ -88,8 +90,7 @@ def wipe(vhost: URL) -> None:
 def _rabbitmqctl(*arguments: str) -> str:
     command = shutil.which("rabbitmqctl", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if command is None:
-        why = "rabbitmqctl is needed for a virtual host of the tests' own"
-        pytest.fail(why) if os.environ.get("CI") == "true" else pytest.skip(why)
+        missing("rabbitmqctl is needed for a virtual host of the tests' own")
     done = subprocess.run([command, "-q", *arguments], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, f"rabbitmqctl {' '.join(arguments)}: {done.stderr}{done.stdout}"
     return done.stdout

@@ -14,7 +14,7 @@ from evacuator.db.session import Database, open_database
 from tests.acceptance.site import until
 from tests.services.cluster import DOWN_TIME, Cluster, wait_seconds
 from tests.services.conftest import MakeCluster
-from tests.services.servers import fresh_database
+from tests.services.servers import fresh_database, missing
 
 #: Heartbeats come five times as often; a busy machine may be late with them.
 DOWN = 3.0
@@ -68,7 +68,7 @@ def shifted(tmp_path: Path) -> dict[str, str]:
     try:
         subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True, capture_output=True)
     except FileNotFoundError:
-        pytest.skip("no C compiler, which the shifted clock is made with")
+        missing("no C compiler, which the shifted clock is made with")
     return {"LD_PRELOAD": str(library)}
 
 

@@ -1,12 +1,14 @@
 """What a database server may do to a transaction, and that the transaction is carried out all the same, once."""
 
 import threading
+import time
 from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import select, text
 
+from evacuator import metrics
 from evacuator.db import schema, services
 from evacuator.db.models import Service
 from evacuator.db.session import LOCK_WAIT_SECONDS, Database, Transaction, open_database
@@ -15,6 +17,16 @@ from tests.services.servers import fresh_database
 READ_ONLY = {
     "mysql": "SET SESSION TRANSACTION READ ONLY",
     "postgresql": "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",
+}
+
+
+#: How something is locked, and how that ends.
+LOCKS = {
+    ("row", "mysql"): ("UPDATE services SET disabled = true WHERE host = 'a'", "ROLLBACK"),
+    ("row", "postgresql"): ("UPDATE services SET disabled = true WHERE host = 'a'", "ROLLBACK"),
+    # As a backup does, or a change of the schema.
+    ("table", "mysql"): ("LOCK TABLES services WRITE", "UNLOCK TABLES"),
+    ("table", "postgresql"): ("LOCK TABLE services IN ACCESS EXCLUSIVE MODE", "ROLLBACK"),
 }
 
 
@@ -41,17 +53,20 @@ def test_a_server_that_takes_no_writes_any_more_is_left_for_the_one_that_does(da
     assert database.read(lambda session: session.scalar(select(Service.incarnation))) == "again"
 
 
-def test_who_waits_too_long_for_a_lock_begins_again(database: Database) -> None:
-    released = threading.Event()
+@pytest.mark.parametrize("lock", ["row", "table"])
+def test_who_waits_too_long_for_a_lock_begins_again(database: Database, lock: str) -> None:
+    take, give_back = LOCKS[lock, database.engine.dialect.name]
+    repeated = metrics.REPEATED._value.get()
     with database.engine.connect() as holder:
-        holder.execute(text("UPDATE services SET disabled = true WHERE host = 'a'"))
+        holder.execute(text(take))
 
         def release() -> None:
-            released.wait(LOCK_WAIT_SECONDS + 1)
-            holder.rollback()
+            time.sleep(LOCK_WAIT_SECONDS + 2)
+            holder.execute(text(give_back))
 
         releasing = threading.Thread(target=release)
         releasing.start()
         database.write(again)
         releasing.join()
+    assert metrics.REPEATED._value.get() > repeated
     assert database.read(lambda session: session.scalar(select(Service.incarnation))) == "again"

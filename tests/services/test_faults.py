@@ -1,31 +1,13 @@
-"""Processes that are killed or frozen, connections that are cut: everything that was accepted ends all the same.
+"""Processes that are killed or frozen, hosts that return: everything that was accepted ends all the same.
 
 In these tests "fence" means what it means in a machine room: the manager and its guests stop, and nothing powers on
 there until the host returns. Where a manager is frozen *without* that, its guests are none that another host may run.
 """
 
-import time
-import urllib.error
-import urllib.request
-from statistics import median
-
 import pytest
 
 from tests.acceptance.site import until
 from tests.services.cluster import DOWN_TIME, Cluster, Process, wait_seconds
-
-SLOW = "[simulated]\ndefine_seconds = {define}\npower_on_seconds = {power_on}\n"
-
-
-def slow(cluster: Cluster, *hosts: str, define: float = 0, power_on: float = 0) -> None:
-    """Restart compute managers whose hypervisors take their time."""
-    for host in hosts:
-        cluster.computes[host].kill()
-        cluster.computes[host].configure(SLOW.format(define=define, power_on=power_on))
-        cluster.computes[host].begin()
-    for host in hosts:
-        cluster.computes[host].ready()
-    cluster.wait_up(hosts)
 
 
 def record(cluster: Cluster, server: str) -> str:
@@ -53,7 +35,7 @@ def test_an_api_killed_between_commit_and_cast_leaves_nothing_undone(cluster: Cl
 
 
 def test_a_destination_killed_in_the_middle_goes_on_when_it_returns(cluster: Cluster) -> None:
-    slow(cluster, "b", define=1, power_on=1)
+    cluster.slow("b", define=1, power_on=1)
     servers = cluster.servers_on("a", 4)
     cluster.dead("a")
     cluster.computes["c"].kill()  # without a witness nobody takes over from b, however long its starts take
@@ -71,7 +53,7 @@ def test_a_destination_killed_in_the_middle_goes_on_when_it_returns(cluster: Clu
 
 
 def test_another_host_takes_over_from_one_that_died_before_it_owned_anything(cluster: Cluster) -> None:
-    slow(cluster, "b", define=30)
+    cluster.slow("b", define=30)
     servers = cluster.servers_on("a", 4)
     cluster.dead("a")
     for server in servers:
@@ -83,7 +65,7 @@ def test_another_host_takes_over_from_one_that_died_before_it_owned_anything(clu
 
 
 def test_a_destination_named_by_the_caller_that_dies_is_not_replaced(cluster: Cluster) -> None:
-    slow(cluster, "b", define=30)
+    cluster.slow("b", define=30)
     (server,) = cluster.servers_on("a", 1)
     cluster.dead("a")
     assert cluster.action(server, {"evacuate": {"host": "b"}}).status == 200
@@ -96,7 +78,7 @@ def test_a_destination_named_by_the_caller_that_dies_is_not_replaced(cluster: Cl
 
 
 def test_a_destination_that_dies_once_it_owns_the_instance_is_named_to_be_fenced(cluster: Cluster) -> None:
-    slow(cluster, "b", power_on=30)
+    cluster.slow("b", power_on=30)
     (server,) = cluster.servers_on("a", 1)
     cluster.dead("a")
     assert cluster.action(server, {"evacuate": {"host": "b"}}, "2.94").status == 200
@@ -115,7 +97,7 @@ def test_a_destination_that_thaws_after_its_work_was_given_away_powers_nothing_o
     cluster: Cluster, version: str
 ) -> None:
     # Long enough to freeze b within it, and over once c has the instance.
-    slow(cluster, "b", define=DOWN_TIME)
+    cluster.slow("b", define=DOWN_TIME)
     cluster.computes["c"].kill()  # so that b is the only choice; up again before b is frozen
     until(lambda: cluster.service("c")["state"] == "down", 60, "c to be down")
     (server,) = cluster.servers_on("a", 1)
@@ -135,7 +117,7 @@ def test_a_destination_that_thaws_after_its_work_was_given_away_powers_nothing_o
 
 
 def test_everything_restarted_at_once_in_the_middle_goes_on(cluster: Cluster) -> None:
-    slow(cluster, "b", "c", define=0.5)
+    cluster.slow("b", "c", define=0.5)
     servers = cluster.servers_on("a", 10)
     cluster.dead("a")
     for number, server in enumerate(servers):
@@ -168,7 +150,8 @@ def test_of_two_managers_for_one_host_the_older_one_ends_and_says_why(cluster: C
 
 @pytest.mark.parametrize("status", ["accepted", "pre-migrating", "done", "failed", "error"])
 def test_a_source_that_returns_runs_nothing_that_was_taken_from_it(cluster: Cluster, status: str) -> None:
-    slow(cluster, "b", define=4 if status == "pre-migrating" else 0)
+    if status == "pre-migrating":
+        cluster.slow("b", define=DOWN_TIME)
     (server,) = cluster.servers_on("a", 1)
     runs_before = cluster.starts(server, "a")
     cluster.dead("a")
@@ -178,7 +161,7 @@ def test_a_source_that_returns_runs_nothing_that_was_taken_from_it(cluster: Clus
         cluster.computes["c"].kill()  # without a witness nobody takes over from b, however long a's start takes
         cluster.computes["b"].freeze()
     if status == "failed":
-        slow(cluster, "b", define=30)
+        cluster.slow("b", define=30)
     assert cluster.action(server, {"evacuate": {"host": "b"}}, "2.94").status == 200
     if status == "failed":
         cluster.fence("b")
@@ -207,170 +190,3 @@ def returned(cluster: Cluster, host: str) -> None:
     cluster.computes[host].start()
     until(lambda: cluster.force_down(host, forced=False).status == 200, 60, f"{host} to be let up")
     cluster.wait_up(host)
-
-
-# -- the database
-
-
-def test_connections_to_the_database_reset_in_the_middle_change_nothing(cluster: Cluster) -> None:
-    slow(cluster, "b", "c", define=0.3, power_on=0.3)
-    servers = cluster.servers_on("a", 12)
-    cluster.dead("a")
-    for number, server in enumerate(servers):
-        assert cluster.action(server, {"evacuate": {}}, "2.94" if number % 2 else "2.95").status == 200
-        for process in cluster.processes:
-            process.database.reset()
-    for number, server in enumerate(servers):
-        (ended,) = cluster.settled(server, seconds=60)
-        assert ended["status"] == ("ACTIVE" if number % 2 else "SHUTOFF")
-        assert cluster.starts(server, "b", "c") == number % 2
-
-
-def test_a_database_that_is_away_makes_nobody_dead(cluster: Cluster) -> None:
-    (server,) = cluster.servers_on("a", 1)
-    for process in cluster.processes:
-        process.database.cut()
-    wait_seconds(DOWN_TIME + 2)
-    for process in cluster.processes:
-        process.database.heal()
-    until(lambda: cluster.request("GET", "/os-services").status == 200, 60, "the database to be found again")
-    assert cluster.action(server, {"evacuate": {}}).status == 400
-    cluster.wait_up("abc")
-    assert cluster.action(server, {"evacuate": {}}).status == 400
-    assert cluster.status(server) == "ACTIVE"
-    assert cluster.starts(server, "a", "b", "c") == 1
-
-
-def test_evacuations_in_the_middle_of_which_the_database_goes_away_end_when_it_returns(cluster: Cluster) -> None:
-    slow(cluster, "b", "c", define=1, power_on=0.5)
-    servers = cluster.servers_on("a", 6)
-    cluster.dead("a")
-    for number, server in enumerate(servers):
-        assert cluster.action(server, {"evacuate": {}}, "2.94" if number % 2 else "2.95").status == 200
-    wait_seconds(0.5)
-    for process in cluster.processes:
-        process.database.cut()
-    wait_seconds(DOWN_TIME + 2)
-    for process in cluster.processes:
-        process.database.heal()
-    until(lambda: cluster.request("GET", "/os-services").status == 200, 60, "the database to be found again")
-    for number, server in enumerate(servers):
-        (ended,) = cluster.settled(server, seconds=60)
-        assert ended["status"] == ("ACTIVE" if number % 2 else "SHUTOFF"), cluster.migrations(server)
-        assert cluster.starts(server, "b", "c") == number % 2
-
-
-def test_a_destination_cut_off_while_it_works_loses_the_instance_and_cleans_up(cluster: Cluster) -> None:
-    slow(cluster, "b", define=2 * DOWN_TIME)
-    servers = cluster.servers_on("a", 4)
-    cluster.dead("a")
-    for server in servers:
-        assert cluster.action(server, {"evacuate": {}}).status == 200
-    wait_seconds(0.3)
-    cluster.computes["b"].cut_off()
-    for ended in cluster.settled(*servers, seconds=60):
-        assert (ended["status"], ended["OS-EXT-SRV-ATTR:host"]) == ("SHUTOFF", "c")
-    cluster.computes["b"].heal()
-    cluster.wait_up("b")
-    for server in servers:
-        assert [line["event"] for line in cluster.journal("b", server)] in ([], ["defined", "destroyed"])
-
-
-def test_ready_is_who_reaches_the_database_and_alive_is_everybody(cluster: Cluster) -> None:
-    api, other = cluster.apis
-    api.database.cut()
-    assert health(api, "") == (200, "OK")
-    assert health(api, "?detailed")[0] == 503
-    assert health(other, "?detailed")[0] == 200
-    api.database.heal()
-    until(lambda: health(api, "?detailed")[0] == 200, 60, "it to be ready again")
-
-
-def health(api: Process, query: str) -> tuple[int, str]:
-    """Ask one API process how it is."""
-    try:
-        with urllib.request.urlopen(f"{api.said[0]}/healthcheck{query}", timeout=20) as response:
-            return response.status, response.read().decode()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read().decode()
-
-
-# -- the broker
-
-
-def test_fifty_evacuations_are_accepted_at_once_and_end_while_the_broker_is_away(cluster: Cluster) -> None:
-    servers = cluster.servers_on("a", 50)
-    cluster.dead("a")
-    for process in cluster.processes:
-        process.broker.cut()
-    wait_seconds(1)
-    took = []
-    for number, server in enumerate(servers):
-        begun = time.monotonic()
-        assert cluster.action(server, {"evacuate": {}}, "2.94" if number % 2 else "2.95").status == 200
-        took.append(time.monotonic() - begun)
-    # Who waited for a broker would do so each time; one may be slow on a busy machine.
-    assert median(took) < 2
-    for number, ended in enumerate(cluster.settled(*servers, seconds=60)):
-        assert ended["status"] == ("ACTIVE" if number % 2 else "SHUTOFF")
-    assert all(cluster.service(host)["state"] == "up" for host in "bc")
-
-
-def test_after_a_long_absence_of_the_broker_messages_arrive_again(cluster: Cluster) -> None:
-    (server,) = cluster.servers_on("a", 1)
-    for process in cluster.processes:
-        process.broker.cut()
-    assert cluster.action(server, {"os-stop": None}).status == 202
-    wait_seconds(8)
-    assert cluster.status(server) == "SHUTOFF"
-    for process in cluster.processes:
-        process.broker.heal()
-    assert cluster.action(server, {"os-start": None}).status == 202
-    (ended,) = cluster.settled(server)
-    assert ended["status"] == "ACTIVE"
-
-
-@pytest.mark.parametrize("away", ["cut", "stall"])
-def test_told_to_stop_while_the_broker_is_away_everything_stops_soon(cluster: Cluster, away: str) -> None:
-    (server,) = cluster.servers_on("a", 1)
-    for process in cluster.processes:
-        getattr(process.broker, away)()
-    assert cluster.action(server, {"os-stop": None}).status == 202
-    cluster.settled(server)
-    begun = time.monotonic()
-    assert cluster.stop() == 0
-    # What the units allow for it (TimeoutStopSec).
-    assert time.monotonic() - begun < 40
-
-
-@pytest.mark.parametrize("missing", ["broker", "database"])
-def test_a_compute_manager_started_while_a_server_is_away_comes_up_when_it_returns(
-    cluster: Cluster, missing: str
-) -> None:
-    compute = cluster.computes["a"]
-    assert compute.stop() == 0
-    getattr(compute, missing).cut()
-    compute.begin()
-    if missing == "broker":
-        # Messages are hints: the host is up without them.
-        cluster.wait_up("a")
-        (server,) = cluster.servers_on("a", 1)
-        assert cluster.status(server) == "ACTIVE"
-    wait_seconds(8)
-    assert compute.running
-    getattr(compute, missing).heal()
-    assert compute.ready()
-    cluster.wait_up("a")
-
-
-@pytest.mark.parametrize("missing", ["broker", "database"])
-def test_an_api_process_started_while_a_server_is_away_serves_when_it_returns(cluster: Cluster, missing: str) -> None:
-    api, _other = cluster.apis
-    assert api.stop() == 0
-    getattr(api, missing).cut()
-    api.begin()
-    assert api.ready().startswith("http://")
-    getattr(api, missing).heal()
-    for _each_api in cluster.apis:
-        until(lambda: cluster.request("GET", "/servers").status == 200, 60, "an answer")

@@ -10,6 +10,7 @@ import pytest
 from oslo_config import cfg
 from oslo_messaging import conffixture
 
+from evacuator import metrics
 from evacuator.context import RequestContext
 from evacuator.db.models import Instance, Migration
 from evacuator.evacuation.states import VmState
@@ -196,3 +197,23 @@ def test_a_broker_that_cannot_be_listened_to_is_tried_again_and_nobody_waits(
     finally:
         stop()
     assert len(tried) == 2
+
+
+def test_messages_and_notifications_wait_in_queues_that_are_told_apart() -> None:
+    gate, taken = threading.Event(), threading.Semaphore(0)
+
+    def wait() -> None:
+        taken.release()
+        gate.wait(10)
+
+    outboxes = {"outbox": Outbox(), "notifications": Outbox(name="notifications")}
+    for length, outbox in enumerate(outboxes.values(), start=1):
+        for _ in range(length + 1):
+            outbox.put(wait)
+        taken.acquire()  # by its thread, so that one less waits
+    page = metrics.page().decode()
+    gate.set()
+    for outbox in outboxes.values():
+        outbox.close()
+    assert 'evacuator_queue_length{queue="outbox"} 1.0' in page
+    assert 'evacuator_queue_length{queue="notifications"} 2.0' in page

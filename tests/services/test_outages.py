@@ -1,0 +1,226 @@
+"""A database or a broker that is away, holds up, or refuses: everything that was accepted ends all the same."""
+
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+
+import pytest
+from sqlalchemy import text
+
+from tests.acceptance.site import until
+from tests.services.cluster import DOWN_TIME, Cluster, Process, wait_seconds
+
+# -- the database
+
+
+def test_connections_to_the_database_reset_in_the_middle_change_nothing(cluster: Cluster) -> None:
+    cluster.slow("b", "c", define=0.3, power_on=0.3)
+    servers = cluster.servers_on("a", 12)
+    cluster.dead("a")
+    for number, server in enumerate(servers):
+        assert cluster.action(server, {"evacuate": {}}, "2.94" if number % 2 else "2.95").status == 200
+        for process in cluster.processes:
+            process.database.reset()
+    for number, server in enumerate(servers):
+        (ended,) = cluster.settled(server, seconds=60)
+        assert ended["status"] == ("ACTIVE" if number % 2 else "SHUTOFF")
+        assert cluster.starts(server, "b", "c") == number % 2
+
+
+def test_a_database_that_is_away_makes_nobody_dead(cluster: Cluster) -> None:
+    (server,) = cluster.servers_on("a", 1)
+    for process in cluster.processes:
+        process.database.cut()
+    wait_seconds(DOWN_TIME + 2)
+    for process in cluster.processes:
+        process.database.heal()
+    until(lambda: cluster.request("GET", "/os-services").status == 200, 60, "the database to be found again")
+    assert cluster.action(server, {"evacuate": {}}).status == 400
+    cluster.wait_up("abc")
+    assert cluster.action(server, {"evacuate": {}}).status == 400
+    assert cluster.status(server) == "ACTIVE"
+    assert cluster.starts(server, "a", "b", "c") == 1
+
+
+def test_evacuations_in_the_middle_of_which_the_database_goes_away_end_when_it_returns(cluster: Cluster) -> None:
+    cluster.slow("b", "c", define=1, power_on=0.5)
+    servers = cluster.servers_on("a", 6)
+    cluster.dead("a")
+    for number, server in enumerate(servers):
+        assert cluster.action(server, {"evacuate": {}}, "2.94" if number % 2 else "2.95").status == 200
+    wait_seconds(0.5)
+    for process in cluster.processes:
+        process.database.cut()
+    wait_seconds(DOWN_TIME + 2)
+    for process in cluster.processes:
+        process.database.heal()
+    until(lambda: cluster.request("GET", "/os-services").status == 200, 60, "the database to be found again")
+    for number, server in enumerate(servers):
+        (ended,) = cluster.settled(server, seconds=60)
+        assert ended["status"] == ("ACTIVE" if number % 2 else "SHUTOFF"), cluster.migrations(server)
+        assert cluster.starts(server, "b", "c") == number % 2
+
+
+@contextmanager
+def takes_no_writes(cluster: Cluster) -> Iterator[None]:
+    """Have the database refuse, or hold up, every write."""
+    with cluster.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as admin:
+        name = cluster.database_url.database
+        if admin.dialect.name == "mysql":
+            admin.exec_driver_sql("LOCK TABLES services READ, instances READ, migrations READ")
+        else:
+            admin.exec_driver_sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+            admin.execute(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name "
+                    "AND pid <> pg_backend_pid()"
+                ),
+                {"name": name},
+            )
+        yield
+        if admin.dialect.name == "mysql":
+            admin.exec_driver_sql("UNLOCK TABLES")
+        else:
+            # Whoever is connected stays read-only.
+            admin.exec_driver_sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+
+
+def test_a_database_that_takes_no_writes_for_a_while_makes_nobody_dead_and_what_it_held_up_ends(
+    cluster: Cluster,
+) -> None:
+    cluster.slow("b", "c", define=1, power_on=0.5)
+    servers = cluster.servers_on("a", 6)
+    (bystander,) = cluster.servers_on("b", 1)
+    cluster.dead("a")
+    for number, server in enumerate(servers):
+        assert cluster.action(server, {"evacuate": {}}, "2.94" if number % 2 else "2.95").status == 200
+    with takes_no_writes(cluster):
+        wait_seconds(DOWN_TIME + 2)
+        assert cluster.request("GET", "/servers").status == 200
+    until(
+        lambda: cluster.action(bystander, {"evacuate": {}}).status == 400, 60, "b to be up, or nobody to be a witness"
+    )
+    for number, server in enumerate(servers):
+        (ended,) = cluster.settled(server, seconds=60)
+        assert ended["status"] == ("ACTIVE" if number % 2 else "SHUTOFF"), cluster.migrations(server)
+        assert cluster.starts(server, "b", "c") == number % 2
+    assert cluster.starts(bystander, "a", "b", "c") == 1
+
+
+def test_a_destination_cut_off_while_it_works_loses_the_instance_and_cleans_up(cluster: Cluster) -> None:
+    cluster.slow("b", define=2 * DOWN_TIME)
+    servers = cluster.servers_on("a", 4)
+    cluster.dead("a")
+    for server in servers:
+        assert cluster.action(server, {"evacuate": {}}).status == 200
+    wait_seconds(0.3)
+    cluster.computes["b"].cut_off()
+    for ended in cluster.settled(*servers, seconds=60):
+        assert (ended["status"], ended["OS-EXT-SRV-ATTR:host"]) == ("SHUTOFF", "c")
+    cluster.computes["b"].heal()
+    cluster.wait_up("b")
+    for server in servers:
+        assert [line["event"] for line in cluster.journal("b", server)] in ([], ["defined", "destroyed"])
+
+
+def test_ready_is_who_reaches_the_database_and_alive_is_everybody(cluster: Cluster) -> None:
+    api, other = cluster.apis
+    api.database.cut()
+    assert health(api, "") == (200, "OK")
+    assert health(api, "?detailed")[0] == 503
+    assert health(other, "?detailed")[0] == 200
+    api.database.heal()
+    until(lambda: health(api, "?detailed")[0] == 200, 60, "it to be ready again")
+
+
+def health(api: Process, query: str) -> tuple[int, str]:
+    """Ask one API process how it is."""
+    try:
+        with urllib.request.urlopen(f"{api.said[0]}/healthcheck{query}", timeout=20) as response:
+            return response.status, response.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+# -- the broker
+
+
+def test_fifty_evacuations_are_accepted_at_once_and_end_while_the_broker_is_away(cluster: Cluster) -> None:
+    servers = cluster.servers_on("a", 50)
+    cluster.dead("a")
+    for process in cluster.processes:
+        process.broker.cut()
+    wait_seconds(1)
+    took = []
+    for number, server in enumerate(servers):
+        begun = time.monotonic()
+        assert cluster.action(server, {"evacuate": {}}, "2.94" if number % 2 else "2.95").status == 200
+        took.append(time.monotonic() - begun)
+    # Who waited for a broker would do so each time; one may be slow on a busy machine.
+    assert median(took) < 2
+    for number, ended in enumerate(cluster.settled(*servers, seconds=60)):
+        assert ended["status"] == ("ACTIVE" if number % 2 else "SHUTOFF")
+    assert all(cluster.service(host)["state"] == "up" for host in "bc")
+
+
+def test_after_a_long_absence_of_the_broker_messages_arrive_again(cluster: Cluster) -> None:
+    (server,) = cluster.servers_on("a", 1)
+    for process in cluster.processes:
+        process.broker.cut()
+    assert cluster.action(server, {"os-stop": None}).status == 202
+    wait_seconds(8)
+    assert cluster.status(server) == "SHUTOFF"
+    for process in cluster.processes:
+        process.broker.heal()
+    assert cluster.action(server, {"os-start": None}).status == 202
+    (ended,) = cluster.settled(server)
+    assert ended["status"] == "ACTIVE"
+
+
+@pytest.mark.parametrize("away", ["cut", "stall"])
+def test_told_to_stop_while_the_broker_is_away_everything_stops_soon(cluster: Cluster, away: str) -> None:
+    (server,) = cluster.servers_on("a", 1)
+    for process in cluster.processes:
+        getattr(process.broker, away)()
+    assert cluster.action(server, {"os-stop": None}).status == 202
+    cluster.settled(server)
+    begun = time.monotonic()
+    assert cluster.stop() == 0
+    # What the units allow for it (TimeoutStopSec).
+    assert time.monotonic() - begun < 40
+
+
+@pytest.mark.parametrize("missing", ["broker", "database"])
+def test_a_compute_manager_started_while_a_server_is_away_comes_up_when_it_returns(
+    cluster: Cluster, missing: str
+) -> None:
+    compute = cluster.computes["a"]
+    assert compute.stop() == 0
+    getattr(compute, missing).cut()
+    compute.begin()
+    if missing == "broker":
+        # Messages are hints: the host is up without them.
+        cluster.wait_up("a")
+        (server,) = cluster.servers_on("a", 1)
+        assert cluster.status(server) == "ACTIVE"
+    wait_seconds(8)
+    assert compute.running
+    getattr(compute, missing).heal()
+    assert compute.ready()
+    cluster.wait_up("a")
+
+
+@pytest.mark.parametrize("missing", ["broker", "database"])
+def test_an_api_process_started_while_a_server_is_away_serves_when_it_returns(cluster: Cluster, missing: str) -> None:
+    api, _other = cluster.apis
+    assert api.stop() == 0
+    getattr(api, missing).cut()
+    api.begin()
+    assert api.ready().startswith("http://")
+    getattr(api, missing).heal()
+    for _each_api in cluster.apis:
+        until(lambda: cluster.request("GET", "/servers").status == 200, 60, "an answer")
