@@ -12,6 +12,7 @@ import pytest
 from keystoneauth1.token_endpoint import Token
 from oslo_config import cfg
 
+from evacuator.api.errors import Forbidden
 from evacuator.api.glance_images import GlanceImages
 from evacuator.conf import opts
 from evacuator.context import RequestContext
@@ -187,8 +188,7 @@ def test_what_is_no_id_of_an_image_never_reaches_glance(cloud, name):
 def test_its_address_may_be_configured(cloud, glance, tmp_path, path):
     conf = configured(tmp_path, f"endpoint_override = {glance.url}{path}")
     conf.set_override("auth_strategy", "keystone", "api")
-    caller = RequestContext(user_id="u", project_id="p", request_id="req-1")
-    caller.token_auth = Token("http://127.0.0.1:9/not-used", cloud.anna)
+    caller = caller_with(cloud.anna, "http://127.0.0.1:9/not-used")
     images = GlanceImages.from_conf(conf)
     assert len(images.list(caller)) == 5
     assert images.get(caller, glance.images["blue"])["name"] == "blue"
@@ -331,20 +331,41 @@ def test_whatever_answers_in_its_place_is_not_taken_for_it(impostor, tmp_path, s
     assert time.monotonic() - started < 20
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_callers_with_tokens_of_their_own_share_the_connections(impostor, tmp_path):
+def asked_with_tokens(impostor, directory):
+    """Let the impostor pass for an image service as far as versions go, and return what asks it."""
     links = [{"rel": "self", "href": impostor.url}]
     versions = json.dumps({"versions": [{"id": "v2.9", "status": "CURRENT", "links": links}]}).encode()
-    impostor.answers = {"/v2": (300, versions, 0), "/v2/images?limit=1000": (200, b'{"images": []}', 0)}
-    impostor.answer = 404, b"", 0
-    conf = configured(tmp_path, f"endpoint_override = {impostor.url}")
+    impostor.answers["/v2"] = 300, versions, 0
+    conf = configured(directory, f"endpoint_override = {impostor.url}")
     conf.set_override("auth_strategy", "keystone", "api")
-    images = GlanceImages.from_conf(conf)
+    return GlanceImages.from_conf(conf)
+
+
+def caller_with(token, url):
+    caller = RequestContext(user_id="u", project_id="p", request_id="req-1")
+    caller.token_auth = Token(url, token)
+    return caller
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_callers_with_tokens_of_their_own_share_the_connections(impostor, tmp_path):
+    images = asked_with_tokens(impostor, tmp_path)
+    impostor.answer = 200, b'{"images": []}', 0
     for number in range(20):
-        caller = RequestContext(user_id="u", project_id="p", request_id="req-1")
-        caller.token_auth = Token(impostor.url, f"token {number}")
-        assert images.list(caller) == []
+        assert images.list(caller_with(f"token {number}", impostor.url)) == []
     assert impostor.connections == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_token_that_only_we_accept_is_the_callers_to_mend(impostor, tmp_path, status):
+    images = asked_with_tokens(impostor, tmp_path)
+    impostor.answer = status, b"{}", 0
+    caller = caller_with("just expired", impostor.url)
+    with pytest.raises(Forbidden, match="Ask Keystone for a new one"):
+        images.list(caller)
+    with pytest.raises(Forbidden):
+        images.get(caller, IMAGE)
 
 
 def test_a_user_that_is_only_half_described_is_refused(tmp_path):
