@@ -170,7 +170,8 @@ def simulated_driver(conf: cfg.ConfigOpts, host: str, state_dir: Path | None) ->
 def libvirt_driver(conf: cfg.ConfigOpts, host: str, _state_dir: Path | None) -> Driver:
     """Make the driver of a host that libvirt manages."""
     try:
-        from evacuator.virt.libvirt.driver import LibvirtDriver, LibvirtSettings  # noqa: PLC0415 - an extra
+        from evacuator.virt.libvirt.driver import LibvirtDriver  # noqa: PLC0415 - an extra
+        from evacuator.virt.libvirt.settings import LibvirtSettings  # noqa: PLC0415 - an extra
     except ImportError as error:
         raise NotConfigured(
             reason=f"The libvirt driver needs libvirt's Python bindings ({error}): pip install "

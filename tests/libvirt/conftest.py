@@ -4,7 +4,8 @@ import pytest
 from evacuator.virt.libvirt.connection import Timing
 from evacuator.virt.libvirt.definition import DomainTemplate
 from evacuator.virt.libvirt.disks import DiskFolder
-from evacuator.virt.libvirt.driver import LibvirtDriver, LibvirtSettings
+from evacuator.virt.libvirt.driver import LibvirtDriver
+from evacuator.virt.libvirt.settings import LibvirtSettings
 from tests.cloud.barbican_server import Barbican
 from tests.cloud.keystone_server import Keystone
 from tests.libvirt.lab import TEMPLATE, Lab

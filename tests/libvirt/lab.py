@@ -133,6 +133,13 @@ class Host:
         self._init = None
         eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in members), what=f"{self.name} lives on")
 
+    def set_autostart(self, name: str) -> None:
+        """Have a guest started with the host, while that is off."""
+        folder = self.folder / "config/libvirt/qemu"
+        (folder / "autostart").mkdir(exist_ok=True)
+        os.chown(folder / "autostart", self.uid, -1)
+        (folder / "autostart" / f"{name}.xml").symlink_to(folder / f"{name}.xml")
+
     def kill_daemon(self) -> None:
         """Kill the daemon alone; guests go on."""
         pid = self._daemon_pid()

@@ -15,7 +15,7 @@ from evacuator.evacuation.states import PowerState
 from evacuator.virt.libvirt import definition, domains, refusals, survey
 from evacuator.virt.libvirt.connection import Call, Connection
 from evacuator.virt.libvirt.definition import Mark
-from evacuator.virt.libvirt.driver import LibvirtSettings
+from evacuator.virt.libvirt.settings import LibvirtSettings
 
 T = TypeVar("T")
 
