@@ -68,10 +68,10 @@ def points(story, **options):
 LOOKS = ("facts", "inventory", "find")
 
 
-def dies(world, story, point):
-    """Tell a story in which a process dies at ``point``."""
+def dies(world, story, point, how="crash"):
+    """Tell a story in which a process dies, or another thing befalls it, at ``point``."""
     tell(world, PRELUDE)
-    world.strike(point.process, point.when, point.what, "crash", point.nth)
+    world.strike(point.process, point.when, point.what, how, point.nth)
     tell(world, story)
 
 
