@@ -66,10 +66,10 @@ def points(story, prelude=PRELUDE, **options):
         return found
 
 
-def dies(world, story, point, prelude=PRELUDE):
-    """Tell a story in which a process dies at ``point``."""
+def dies(world, story, point, prelude=PRELUDE, how="crash"):
+    """Tell a story in which a process dies, or another thing befalls it, at ``point``."""
     tell(world, prelude)
-    world.strike(point.process, point.when, point.what, "crash", point.nth)
+    world.strike(point.process, point.when, point.what, how, point.nth)
     tell(world, story)
 
 

@@ -66,7 +66,10 @@ def test_who_died_on_another_way_is_started_again(journey, point):
         world.settle()
 
 
-@each("microversion", [(microversion, point) for microversion, point in POINTS if point.process == "b"])
+AT_DESTINATION = [(microversion, point) for microversion, point in POINTS if point.process == "b"]
+
+
+@each("microversion", AT_DESTINATION)
 def test_the_destination_never_comes_back(microversion, point):
     """Its host is fenced. Before it owned the instance another takes over; after that the record names the host."""
     with a_world() as world:
@@ -81,4 +84,21 @@ def test_the_destination_never_comes_back(microversion, point):
             assert "fence that host (b)" in instance.fault["message"]
             tell(world, f"evacuate web {microversion}")
             assert world.instance("web").host not in {"a", "b"}
+        world.settle()
+
+
+@each("microversion", AT_DESTINATION)
+def test_the_destination_sleeps_until_others_have_given_it_up_and_wakes_up(microversion, point):
+    """It is not fenced. Whatever it was about to do, it does only what the host of the instance may do."""
+    with a_world() as world:
+        dies(world, STORIES[microversion], point, how="freeze")
+        tell(world, "delay 200")
+        (record,) = world.records()
+        assert record.status in {"done", "completed", "failed"}
+        began = len(world.story.lines)
+        tell(world, "host b thaw\ndelay 60")
+        if any("b: web powered on" in line for line in world.story.lines[began:]):
+            # It fell asleep in the very act, and nobody took the instance from it: the record names it to be fenced.
+            assert str(point) == "b before power_on"
+            assert (record.status, world.instance("web").host) == ("failed", "b")
         world.settle()
