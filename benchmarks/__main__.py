@@ -53,7 +53,8 @@ def production(load: Load, mariadb: str, rabbitmq: str) -> dict[str, Any]:
         found["verify"] = (
             running.run("verify", "--state-dir", str(directory), *running.configured).strip().splitlines()[-1]
         )
-        evacuations.make_more(running, 1000)
+        # Of these, the floor needs as many that are active.
+        evacuations.make_more(running, max(1000, load.warm_up * 2 + load.servers * 2))
         found["get_servers_detail"]["1000"] = evacuations.reads(running, 1000)
         running.close()
         found["floor"] = floor.measure(database, rabbitmq, load)

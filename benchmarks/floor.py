@@ -6,6 +6,7 @@ does.
 """
 
 import argparse
+import json
 import queue
 import subprocess
 import sys
@@ -91,7 +92,7 @@ def measure(database: MariaDb, rabbitmq: str, load: Load, hosts: Sequence[str] =
         begun = time.perf_counter()
         assert accepting.stdin is not None
         accepting.stdin.close()
-        _line(accepting)
+        accepted = json.loads(_line(accepting))
         while database.unfinished():
             time.sleep(0.02)
         done = time.perf_counter() - begun
@@ -102,6 +103,7 @@ def measure(database: MariaDb, rabbitmq: str, load: Load, hosts: Sequence[str] =
             each.kill()
     per = {name: round(value * 1000 / load.servers, 2) for name, value in cpu.items()}
     return {
+        "accept": accepted,
         "evacuations_per_s": round(load.servers / done, 1),
         "cpu_ms_per_evacuation": per | {"together": round(sum(per.values()), 2)},
         "per_evacuation": {name: round(value / load.servers, 2) for name, value in since.items()},
@@ -133,6 +135,8 @@ def accept(url: str, rabbitmq: str, threads: int, number: int) -> None:
         todo: queue.SimpleQueue[str] = queue.SimpleQueue()
         for row in rows:
             todo.put(row.uuid)
+        if todo.qsize() < number:
+            raise RuntimeError(f"of {number} instances to move there are {todo.qsize()}")
         # Wherever they are by now: the floor finds its instances on a host that is down, and claims room elsewhere.
         connection.execute(
             text(
@@ -146,6 +150,7 @@ def accept(url: str, rabbitmq: str, threads: int, number: int) -> None:
     client = oslo_messaging.get_rpc_client(transport, oslo_messaging.Target(topic=TOPIC))
     print("ready", flush=True)
     sys.stdin.read()
+    seconds: list[float] = []
 
     def work() -> None:
         for index in range(1_000_000):
@@ -154,7 +159,9 @@ def accept(url: str, rabbitmq: str, threads: int, number: int) -> None:
             except queue.Empty:
                 return
             values = {"uuid": uuid, "evacuation": str(uuid4()), "host": DESTINATIONS[index % len(DESTINATIONS)]}
+            began = time.perf_counter()
             _transaction(engine, ACCEPT, values)
+            seconds.append(time.perf_counter() - began)
             client.prepare(server=values["host"]).cast({}, "move", **values)
 
     workers = [threading.Thread(target=work) for _ in range(threads)]
@@ -162,7 +169,7 @@ def accept(url: str, rabbitmq: str, threads: int, number: int) -> None:
         worker.start()
     for worker in workers:
         worker.join()
-    print("done", flush=True)
+    print(json.dumps(readings.latency(seconds)), flush=True)
     time.sleep(3600)
 
 

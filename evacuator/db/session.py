@@ -177,12 +177,12 @@ def _open(url: str, clock: Clock, pool_size: int, max_retries: int, patience: in
     if dialect in ("mysql", "mariadb"):
         options["connect_args"] = {
             "connect_timeout": CONNECT_SECONDS,
-            "read_timeout": patience,
-            "write_timeout": patience,
             "charset": "utf8mb4",
             # The second of these is for locks of tables, of which the first knows nothing.
             "init_command": f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}, "
             f"lock_wait_timeout = {LOCK_WAIT_SECONDS}, idle_transaction_timeout = {IDLE_IN_TRANSACTION_SECONDS}",
+            # Not every driver takes None for "none".
+            **({"read_timeout": patience, "write_timeout": patience} if patience else {}),
         }
     if dialect == "postgresql":
         options["connect_args"] = {
