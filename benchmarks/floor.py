@@ -48,8 +48,8 @@ ACCEPT = _statements("""
         VALUES (:uuid, 'evacuate', :evacuation, 'admin', 'admin', UTC_TIMESTAMP(6));
     INSERT INTO instance_actions_events (action_id, event, start_time, finish_time, result)
         VALUES (LAST_INSERT_ID(), 'rebuild_server', UTC_TIMESTAMP(6), UTC_TIMESTAMP(6), 'Success');
-    UPDATE services SET epoch = epoch + 1 WHERE host = 'a' AND forced_down;
     INSERT INTO allocations (instance_uuid, host, vcpus, memory_mb, disk_gb) VALUES (:uuid, :host, 1, 512, 1);
+    UPDATE services SET epoch = epoch + 1 WHERE host = 'a' AND forced_down;
     UPDATE compute_nodes SET memory_mb_used = memory_mb_used + 512, claims = claims + 1 WHERE host = :host
 """)
 CLAIM = _statements("""

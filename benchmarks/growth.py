@@ -12,7 +12,7 @@ from benchmarks import client, evacuations, readings, site
 from benchmarks.evacuations import SOURCE, Load
 from benchmarks.fill import fill
 from benchmarks.servers import MariaDb
-from evacuator.db import migrations, schema, services
+from evacuator.db import instances, migrations, schema, services
 from evacuator.db.session import Database, open_database
 from evacuator.engine import orders
 from evacuator.engine.engine import Engine, Rules
@@ -45,7 +45,7 @@ def _one(load: Load, mariadb: str, rabbitmq: str, hosts: int, instances: int) ->
         begun = time.perf_counter()
         fill(database, hosts, instances)
         found: dict[str, Any] = {"hosts": hosts, "instances": instances, "filled_s": round(time.perf_counter() - begun)}
-        found["timers"] = _timers(database, hosts)
+        found["timers"] = _timers(database, store, hosts)
         running = site.production(directory, url, rabbitmq, HOSTS)
         closing.callback(running.close)
         uuids = evacuations.make_servers(running, load.warm_up + load.servers)
@@ -66,8 +66,12 @@ def _one(load: Load, mariadb: str, rabbitmq: str, hosts: int, instances: int) ->
         return found
 
 
-def _timers(database: Database, hosts: int) -> dict[str, float]:
-    """Return how many turns of a timer the database takes a second, each turn another host's."""
+#: How often a host does each in a minute, with the intervals at their defaults.
+TURNS_A_MINUTE = {"beat": 6, "sweep": 12, "settle": 2, "clean": 2, "sync": 1}
+
+
+def _timers(database: Database, store: MariaDb, hosts: int) -> dict[str, Any]:
+    """Return what the turns of each timer cost the database, each turn another host's, and of all hosts together."""
     engine = Engine(database, _NoCasts(), Rules())
     names = [f"filler-host-{number + 1}" for number in range(hosts)]
     database.write(lambda session: [services.register(session, name, name, name, 2) for name in names[:2000]])
@@ -82,7 +86,16 @@ def _timers(database: Database, hosts: int) -> dict[str, float]:
     def settle(_name: str) -> None:
         database.read(lambda session: migrations.orphans(session, 60.0, 300.0))
 
-    return {f"{work.__name__}s_per_s": _rate(work, names[:2000]) for work in (beat, sweep, settle)}
+    def clean(name: str) -> None:
+        database.read(lambda session: instances.settled_on(session, name))
+        database.read(lambda session: migrations.done_away_from(session, name))
+
+    def sync(name: str) -> None:
+        database.read(lambda session: instances.on_host(session, name))
+
+    turns = {work.__name__: _cost(work, names[:2000], store) for work in (beat, sweep, settle, clean, sync)}
+    a_minute = sum(TURNS_A_MINUTE[name] * turn["database_cpu_ms"] for name, turn in turns.items())
+    return turns | {"database_cpu_s_a_minute": round(a_minute * hosts / 1000, 2)}
 
 
 class _NoCasts:
@@ -98,9 +111,10 @@ class _NoCasts:
         pass
 
 
-def _rate(work: Callable[[str], None], names: list[str]) -> float:
+def _cost(work: Callable[[str], None], names: list[str], store: MariaDb) -> dict[str, float]:
+    """Return how many turns there are in a second, and what one takes of the database server's CPU."""
     done = [0] * SESSIONS
-    until = time.perf_counter() + SECONDS
+    before, until = store.cpu(), time.perf_counter() + SECONDS
 
     def turn(session: int) -> None:
         while time.perf_counter() < until:
@@ -112,4 +126,7 @@ def _rate(work: Callable[[str], None], names: list[str]) -> float:
         thread.start()
     for thread in threads:
         thread.join()
-    return round(sum(done) / SECONDS)
+    return {
+        "per_s": round(sum(done) / SECONDS),
+        "database_cpu_ms": round((store.cpu() - before) * 1000 / sum(done), 3),
+    }

@@ -2,11 +2,14 @@
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import kombu
 from sqlalchemy import URL, Engine, create_engine, make_url, text
+
+from benchmarks import readings
 
 #: What MariaDB counts, and what we call it.
 STATUS = {"Questions": "statements", "Com_commit": "commits", "Com_rollback": "rollbacks"}
@@ -53,6 +56,10 @@ class MariaDb:
         """Return how many evacuations are under way."""
         table = f"{self._name}.migrations"
         return int(self._ask(f"SELECT COUNT(*) FROM {table} WHERE status IN ('accepted', 'pre-migrating')")[0][0])
+
+    def cpu(self) -> float:
+        """Return the CPU seconds that the server took so far, which has to run on this machine."""
+        return readings.read(int(Path(self._ask("SELECT @@pid_file")[0][0]).read_text())).cpu
 
     def close(self) -> None:
         """Drop the database."""

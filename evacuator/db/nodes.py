@@ -127,12 +127,22 @@ def claim(session: Session, host: str, instance_uuid: str, room: Room) -> bool:
 
     The host's row comes last, since whoever writes to it makes all others wait for the end of their transaction.
     """
-    claim_id = add(session, Allocation, {"instance_uuid": instance_uuid, "host": host, **vars(room)})
-    takes = {f"more_{what}": amount for what, amount in vars(room).items()}
-    if count(session, _CLAIM, {"on_host": host, **takes}) == 1:
+    claim_id = book(session, host, instance_uuid, room)
+    if take(session, host, room):
         return True
     remove(session, Allocation, {"id": claim_id})
     return False
+
+
+def book(session: Session, host: str, instance_uuid: str, room: Room) -> int:
+    """Write down whose the room is that ``take`` is about to take, and return the number of the claim."""
+    return add(session, Allocation, {"instance_uuid": instance_uuid, "host": host, **vars(room)})
+
+
+def take(session: Session, host: str, room: Room) -> bool:
+    """Count a claim among those of its host; False, and nothing changes, when there is not enough room for it."""
+    takes = {f"more_{what}": amount for what, amount in vars(room).items()}
+    return count(session, _CLAIM, {"on_host": host, **takes}) == 1
 
 
 _RELEASE = (

@@ -117,6 +117,7 @@ def _accept(
     announce(engine, transaction, events.EVACUATE, record)
     if isinstance(chosen, Candidate):
         actions.add_ended_event(transaction, action_id, CHOICE_EVENT, actions.SUCCESS)
+        nodes.book(transaction, chosen.host, instance.uuid, need.room)
     # Last come the rows that everybody writes to who evacuates the same host at the same time, so that each holds them
     # for as short as can be.
     _prove_down(engine, transaction, instance.host)
@@ -124,7 +125,7 @@ def _accept(
         _check_pin(engine)
     if isinstance(chosen, NoValidHost):
         _give_up(engine, transaction, context, instance, record, chosen)
-    elif nodes.claim(transaction, chosen.host, instance.uuid, need.room):
+    elif nodes.take(transaction, chosen.host, need.room):
         transaction.on_commit(lambda: engine.casts.rebuild_instance(context, record, instance, chosen.service_version))
     else:
         raise RoomTaken(host=chosen.host)

@@ -241,24 +241,29 @@ def test_a_guest_whose_mark_somebody_took_away_is_released_with_the_others(lab, 
 
 
 def test_domains_that_come_and_go_meanwhile_are_in_nobodys_way(lab):
-    bare = "<domain type='qemu'><name>fleeting</name><memory>16384</memory><os><type>hvm</type></os></domain>"
+    bare = "<domain type='qemu'><name>{}</name><memory>16384</memory><os><type>hvm</type></os></domain>"
     stopping = threading.Event()
+    came = []
 
     def come_and_go():
         with lab["a"].opened() as conn:
             while not stopping.is_set():
-                conn.defineXML(bare).undefine()
+                conn.defineXML(bare.format("fleeting")).undefine()
+                came.append(time.monotonic())
 
+    with lab["a"].opened() as conn:
+        conn.defineXML(bare.format("steady"))
     thread = threading.Thread(target=come_and_go)
     thread.start()
     adoption = Adoption(Connection("a", lab["a"].uri, Timing()), [str(lab.instances)])
     try:
         until = time.monotonic() + 3
-        seen = 0
+        seen = []
         while time.monotonic() < until:
-            seen += len(adoption.survey())
+            seen.append({found.name for found in adoption.survey()})
     finally:
         stopping.set()
         thread.join()
         adoption.close()
-    assert seen
+    assert came and seen
+    assert all("steady" in names <= {"steady", "fleeting"} for names in seen)

@@ -7,8 +7,8 @@ ACCEPT = [
     "INSERT migrations",
     "INSERT instance_actions",
     "INSERT instance_actions_events",
-    "UPDATE services",  # from here on who evacuates the same host at the same time waits
     "INSERT allocations",
+    "UPDATE services",  # from here on who evacuates the same host at the same time waits
     "UPDATE compute_nodes",
     "COMMIT",
 ]
