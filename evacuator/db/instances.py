@@ -66,9 +66,12 @@ def _get_and_whether_some_older(version: int) -> "Select[Instance, bool]":
     )
 
 
+_FIND = select(Instance).where(Instance.uuid == bindparam("its_uuid"))
+
+
 def find(session: Session, uuid: str) -> Instance | None:
     """Return an instance, deleted or not."""
-    return session.scalars(select(Instance).where(Instance.uuid == uuid)).one_or_none()
+    return session.scalars(_FIND, {"its_uuid": uuid}).one_or_none()
 
 
 def columns(session: Session, uuid: str) -> Mapping[str, Any]:
@@ -95,22 +98,22 @@ def change(session: Session, uuid: str, where: Facts, values: Facts) -> None:
     change_one(session, Instance, {"uuid": uuid, "deleted": False, **where}, {**values, "updated_at": now()})
 
 
+_HERE = Instance.host == bindparam("its_host"), not_(Instance.deleted)
+_ON_HOST = select(Instance).where(*_HERE)
+_WITH_ORDERS = _ON_HOST.where(Instance.order_id.is_not(None))
+_SETTLED_ON = select(Instance.uuid).where(*_HERE, Instance.evacuation_id.is_(None))
+
+
 def with_orders(session: Session, host: str) -> Sequence[Instance]:
     """Return the instances whose order ``host`` still has to carry out."""
-    return session.scalars(
-        select(Instance).where(Instance.host == host, Instance.order_id.is_not(None), not_(Instance.deleted))
-    ).all()
+    return session.scalars(_WITH_ORDERS, {"its_host": host}).all()
 
 
 def on_host(session: Session, host: str) -> Sequence[Instance]:
     """Return the instances that ``host`` is allowed to run."""
-    return session.scalars(select(Instance).where(Instance.host == host, not_(Instance.deleted))).all()
+    return session.scalars(_ON_HOST, {"its_host": host}).all()
 
 
 def settled_on(session: Session, host: str) -> frozenset[str]:
     """Return the uuids of the instances that ``host`` is allowed to run and that no evacuation holds."""
-    return frozenset(
-        session.scalars(
-            select(Instance.uuid).where(Instance.host == host, not_(Instance.deleted), Instance.evacuation_id.is_(None))
-        )
-    )
+    return frozenset(session.scalars(_SETTLED_ON, {"its_host": host}))

@@ -1,12 +1,13 @@
 """Migrations: the records of evacuations."""
 
 from collections.abc import Sequence
+from functools import cache
 
-from sqlalchemy import ClauseElement, String, and_, bindparam, exists, func, inspect, not_, or_, select
+from sqlalchemy import ClauseElement, Select, String, and_, bindparam, exists, func, inspect, not_, or_, select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
-from evacuator.db import nodes, services
+from evacuator.db import instances, nodes, services
 from evacuator.db.clock import now, seconds_ago
 from evacuator.db.models import COMPUTE_BINARY, Instance, Migration, Service
 from evacuator.db.writes import Facts, add, change_one
@@ -35,16 +36,20 @@ def get_for(session: Session, migration_id: int, host: str) -> tuple[Migration, 
     return (row[0], row[1], bool(row[2])) if row else None
 
 
+_BY_UUID = select(Migration).where(Migration.uuid == bindparam("its_uuid"))
+_BY_REQUEST = select(Migration).where(
+    Migration.request_id == bindparam("of_request"), Migration.instance_uuid == bindparam("of_instance")
+)
+
+
 def by_uuid(session: Session, uuid: str) -> Migration | None:
     """Return a record by its uuid."""
-    return session.scalars(select(Migration).where(Migration.uuid == uuid)).one_or_none()
+    return session.scalars(_BY_UUID, {"its_uuid": uuid}).one_or_none()
 
 
 def by_request(session: Session, instance_uuid: str, request_id: str) -> Migration | None:
     """Return the record that a request made, whatever became of it."""
-    return session.scalars(
-        select(Migration).where(Migration.request_id == request_id, Migration.instance_uuid == instance_uuid)
-    ).one_or_none()
+    return session.scalars(_BY_REQUEST, {"of_request": request_id, "of_instance": instance_uuid}).one_or_none()
 
 
 def change(session: Session, record: Migration, values: Facts) -> None:
@@ -64,32 +69,43 @@ def insert(session: Session, record: Migration) -> None:
     record.id = add(session, Migration, {name: value for name, value in vars(record).items() if name in COLUMNS})
 
 
+_UNFINISHED_AT = (
+    select(Migration)
+    .where(Migration.status.in_(UNFINISHED), Migration.dest_compute == bindparam("at_host"))
+    .order_by(Migration.id)
+)
+
+
 def unfinished_at(session: Session, dest_compute: str, caller_timeout: float | None = None) -> Sequence[Migration]:
     """Return the unfinished records that ``dest_compute`` has to work on, oldest first.
 
     With a ``caller_timeout``, without those that nobody began in so many seconds and that start an encrypted guest: a
     message is on its way that brings the token of who asked for it.
     """
-    unfinished = (
-        select(Migration)
-        .where(Migration.status.in_(UNFINISHED), Migration.dest_compute == dest_compute)
-        .order_by(Migration.id)
+    unfinished = _UNFINISHED_AT if caller_timeout is None else _without_those_to_come(caller_timeout)
+    return session.scalars(unfinished, {"at_host": dest_compute}).all()
+
+
+@cache
+def _without_those_to_come(caller_timeout: float) -> Select[Migration]:
+    encrypted = exists().where(Instance.uuid == Migration.instance_uuid, Instance.key_ids.is_not(None))
+    awaits_caller = and_(
+        Migration.status == Status.ACCEPTED,
+        Migration.final_state == VmState.ACTIVE,
+        Migration.assigned_at > seconds_ago(caller_timeout),
+        encrypted,
     )
-    if caller_timeout is not None:
-        encrypted = exists().where(Instance.uuid == Migration.instance_uuid, Instance.key_ids.is_not(None))
-        awaits_caller = and_(
-            Migration.status == Status.ACCEPTED,
-            Migration.final_state == VmState.ACTIVE,
-            Migration.assigned_at > seconds_ago(caller_timeout),
-            encrypted,
-        )
-        unfinished = unfinished.where(not_(awaits_caller))
-    return session.scalars(unfinished).all()
+    return _UNFINISHED_AT.where(not_(awaits_caller))
 
 
 def orphans(session: Session, down_time: float, claim_timeout: float, most: int = 100) -> Sequence[Migration]:
     """Return unfinished records whose destination is silent, forced down, too old or late with its claim."""
-    return session.scalars(
+    return session.scalars(_orphans(down_time, claim_timeout), {"most": most}).all()
+
+
+@cache
+def _orphans(down_time: float, claim_timeout: float) -> Select[Migration]:
+    return (
         select(Migration)
         .join(Service, (Service.host == Migration.dest_compute) & (Service.binary == COMPUTE_BINARY))
         .where(
@@ -102,8 +118,8 @@ def orphans(session: Session, down_time: float, claim_timeout: float, most: int 
             ),
         )
         .order_by(Migration.id)
-        .limit(most)
-    ).all()
+        .limit(bindparam("most"))
+    )
 
 
 def is_late(session: Session, record: Migration, claim_timeout: float) -> bool:
@@ -112,27 +128,31 @@ def is_late(session: Session, record: Migration, claim_timeout: float) -> bool:
     return bool(session.scalar(late))
 
 
+_DONE_AWAY_FROM = select(Migration).where(
+    Migration.status == Status.DONE, Migration.source_compute == bindparam("from_host")
+)
+_ONE_THAT_NAMES = (
+    select(Migration.id)
+    .where(
+        Migration.instance_uuid == bindparam("of_instance"),
+        or_(Migration.source_compute == bindparam("its_host"), Migration.dest_compute == bindparam("its_host")),
+    )
+    .limit(1)
+)
+
+
 def done_away_from(session: Session, source_compute: str) -> Sequence[Migration]:
     """Return the records that are done and wait for ``source_compute`` to clean up."""
-    return session.scalars(
-        select(Migration).where(Migration.status == Status.DONE, Migration.source_compute == source_compute)
-    ).all()
+    return session.scalars(_DONE_AWAY_FROM, {"from_host": source_compute}).all()
 
 
 def ownership(session: Session, instance_uuid: str, host: str) -> Ownership | None:
     """Return what is known of the guest of an instance that was found on ``host``; None when no row knows it."""
-    instance = session.scalars(select(Instance).where(Instance.uuid == instance_uuid)).one_or_none()
+    instance = instances.find(session, instance_uuid)
     if instance is None:
         return None
     record = by_uuid(session, instance.evacuation_id) if instance.evacuation_id else None
-    named = session.scalar(
-        select(Migration.id)
-        .where(
-            Migration.instance_uuid == instance_uuid,
-            or_(Migration.source_compute == host, Migration.dest_compute == host),
-        )
-        .limit(1)
-    )
+    named = session.scalar(_ONE_THAT_NAMES, {"of_instance": instance_uuid, "its_host": host})
     return Ownership(
         host=instance.host,
         deleted=instance.deleted,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 
-from sqlalchemy import ColumnElement, Update, and_, bindparam, case, exists, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Select, Update, and_, bindparam, case, exists, func, not_, or_, select, update
 from sqlalchemy.orm import Session
 
 from evacuator.db.clock import now, seconds_ago
@@ -75,13 +75,18 @@ def is_silent(down_time: float) -> ColumnElement[bool]:
 
 def listing(session: Session, down_time: float, host: str | None = None, binary: str | None = None) -> list[Heard]:
     """Return services by host name."""
-    statement = select(Service, is_up(down_time), not_(_heard_within(down_time)), _witnessed(down_time), now())
-    if host is not None:
-        statement = statement.where(Service.host == host)
-    if binary is not None:
-        statement = statement.where(Service.binary == binary)
-    rows = session.execute(statement.order_by(Service.id)).all()
+    wanted = {name: value for name, value in (("host", host), ("binary", binary)) if value is not None}
+    rows = session.execute(_listing(down_time, frozenset(wanted)), wanted).all()
     return [Heard(service, bool(up), bool(silent), bool(seen), _moment(at)) for service, up, silent, seen, at in rows]
+
+
+@cache
+def _listing(down_time: float, by: frozenset[str]) -> Select[Service, bool, bool, bool, datetime]:
+    return (
+        select(Service, is_up(down_time), not_(_heard_within(down_time)), _witnessed(down_time), now())
+        .where(*(HERE[name] == bindparam(name) for name in sorted(by)))
+        .order_by(Service.id)
+    )
 
 
 def _moment(at: datetime | str) -> datetime:
@@ -173,13 +178,16 @@ def register(session: Session, host: str, uuid: str, incarnation: str, version: 
         add(session, Service, {"uuid": uuid, "host": host, "binary": COMPUTE_BINARY, **fresh})
 
 
+_EPOCH_OF = select(Service.epoch).where(
+    Service.host == bindparam("its_host"),
+    Service.binary == COMPUTE_BINARY,
+    Service.incarnation == bindparam("its_incarnation"),
+)
+
+
 def epoch_of(session: Session, host: str, incarnation: str) -> int | None:
     """Return the epoch of ``host``; None when another incarnation has registered, or the service was deleted."""
-    return session.scalar(
-        select(Service.epoch).where(
-            Service.host == host, Service.binary == COMPUTE_BINARY, Service.incarnation == incarnation
-        )
-    )
+    return session.scalar(_EPOCH_OF, {"its_host": host, "its_incarnation": incarnation})
 
 
 def beat(session: Session, host: str, incarnation: str, epoch: int, down_time: float) -> bool:

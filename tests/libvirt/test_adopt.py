@@ -265,5 +265,6 @@ def test_domains_that_come_and_go_meanwhile_are_in_nobodys_way(lab):
         stopping.set()
         thread.join()
         adoption.close()
-    assert came and seen
+    assert came
+    assert seen
     assert all("steady" in names <= {"steady", "fleeting"} for names in seen)

@@ -41,6 +41,7 @@ class Watch:
     def __init__(self, world):
         self._world = world
         self._read = defaultdict(int)
+        self._size = defaultdict(int)
 
     def crossed(self, process, when, what):
         """Look, if something was done."""
@@ -61,6 +62,10 @@ class Watch:
 
     def _powered_on_by_its_owner(self, rows, dead):
         for host in self._world.hosts:
+            size = self._world.size_of_journal(host)
+            if size == self._size[host]:
+                continue
+            self._size[host] = size
             lines = read_journal(self._world.hypervisors, host)
             # What happens at once is told in the order in which instances were made: their ids are random.
             new = sorted(lines[self._read[host] :], key=lambda line: (line.at, self._world.order_of(line.instance)))

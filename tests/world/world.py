@@ -172,6 +172,10 @@ class World:
             found += [(host, uuid) for uuid, guest in guests.items() if guest["power_state"] == "running"]
         return found
 
+    def size_of_journal(self, host):
+        path = self.hypervisors / host / "journal.jsonl"
+        return path.stat().st_size if path.exists() else 0
+
     def has_disk(self, uuid):
         places = [self.folder / "disks", *(self.hypervisors / host / "disks" for host in self.hosts)]
         return any((place / uuid).exists() for place in places)
