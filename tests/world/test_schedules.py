@@ -1,4 +1,4 @@
-"""A hundred random schedules; ``EVACUATOR_TEST_SCHEDULES=10000`` for many more, which are then others each time."""
+"""Two hundred random schedules; ``EVACUATOR_TEST_SCHEDULES=10000`` for many more, which are then others each time."""
 
 import os
 
@@ -13,7 +13,7 @@ MANY = os.environ.get("EVACUATOR_TEST_SCHEDULES")
 @pytest.mark.timeout(0 if MANY else 1500)
 class TestSchedules(Schedule.TestCase):
     settings = settings(
-        max_examples=int(MANY or 100),
+        max_examples=int(MANY or 200),
         stateful_step_count=12,
         derandomize=MANY is None,
         database=None,
