@@ -67,6 +67,8 @@ class Client(threading.Thread):
                 self._do_something()
             except Unanswered:
                 self._count("no answer")
+                # Whoever asks again at once takes the machine from those who start again.
+                self._stopping.wait(0.2)
 
     def _do_something(self) -> None:
         fenced = self._fences.hosts
