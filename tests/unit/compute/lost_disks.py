@@ -24,10 +24,14 @@ from evacuator.virt.driver import Driver
 
 
 class AtOnce:
-    """Does what is submitted there and then."""
+    """Does what is submitted there and then, unless it died with its host."""
+
+    def __init__(self) -> None:
+        self.dead = False
 
     def submit(self, work: Callable[[], None], /) -> None:
-        work()
+        if not self.dead:
+            work()
 
 
 class Hosts:
@@ -38,10 +42,11 @@ class Hosts:
         schema.upgrade(self.database)
         self.engine = Engine(self.database, self, Rules())
         self.drivers = {driver.host: driver for driver in drivers}
+        self._workers = {driver.host: AtOnce() for driver in drivers}
         self.managers = {
             driver.host: ComputeManager(
                 Host(driver.host, self.engine, driver, time.monotonic, rebuild_from_image=allowed),
-                AtOnce(),
+                self._workers[driver.host],
                 str(uuid.uuid4()),
             )
             for driver in drivers
@@ -71,13 +76,16 @@ class Hosts:
         return made.uuid
 
     def fence(self, host: str) -> None:
-        """Switch every guest of a host off, and say that it is down."""
+        """Switch a host off, its manager and every guest, and say that it is down."""
+        # Or it would still hear that its guests are off, and have them recorded as stopped.
+        self._workers[host].dead = True
         for guest in self.drivers[host].inventory():
             self.drivers[host].power_off(guest.uuid, "fenced", hard=True)
         self._force_down(host, forced=True)
 
     def come_back(self, host: str) -> None:
         """Have a host beat again; it cleans first."""
+        self._workers[host].dead = False
         self._force_down(host, forced=False)
         assert self.managers[host].beat()
 
