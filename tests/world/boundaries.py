@@ -8,6 +8,7 @@ from collections import deque
 
 from oslo_db.exception import DBConnectionError, DBDeadlock
 
+from evacuator.db.refusals import answering
 from evacuator.errors import DiskInUse, DiskMissing, DriverError, HypervisorUnknown
 from evacuator.virt.simulated import FaultKind
 
@@ -77,7 +78,8 @@ class WatchedDatabase:
 
     def _connect(self):
         if self._faults.away or not self._reachable():
-            raise DBConnectionError
+            with answering():
+                raise DBConnectionError
 
 
 class DriverFaults:

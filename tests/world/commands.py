@@ -20,7 +20,7 @@ delay SECONDS
 heal, settle
 
 expect web ACTIVE|STOPPED|ERROR|BUILDING on b         expect web is gone
-expect migration 1 done [on b]                        expect refused SourceInUse
+expect migration 1 done [on b]                        expect refused 409: words that the fault contains
 expect web runs on b                                  expect web runs nowhere
 expect a up|down                                      expect fault of web: words that it contains
 expect web runs on a and b                            two copies: a host was declared dead and not fenced
@@ -72,7 +72,7 @@ def tell(world, story):
 
 
 def _evacuate(world, name, microversion, host):
-    world.evacuate(name, stops=microversion == "2.95", host=host)
+    world.evacuate(name, microversion or "2.94", host)
 
 
 def _switch(world, host, position):
@@ -153,9 +153,10 @@ def _expect_records(world, number):
     _compare(f"{number} migrations", len(world.records()), int(number))
 
 
-def _expect_refused(world, error):
+def _expect_refused(world, code, words):
     what, outcome = world.outcomes[-1]
-    _compare(f"{what} is refused with {error}", outcome, f"refused: {error}")
+    if not outcome.startswith(f"refused: {code} ") or words not in outcome:
+        raise Unexpected(f"expected: {what} is refused with {code} and {words!r}; found {outcome!r}")
 
 
 def _expect_running(world, name, where):
@@ -210,7 +211,7 @@ COMMANDS = {
     rf"expect {NAME} is gone": _expect_gone,
     rf"expect migration {NUMBER} ([\w-]+)(?: on {NAME})?": _expect_record,
     rf"expect {NUMBER} migrations": _expect_records,
-    r"expect refused (\w+)": _expect_refused,
+    rf"expect refused {NUMBER}: (.*)": _expect_refused,
     rf"expect {NAME} runs (nowhere|on .*)": _expect_running,
     rf"expect {NAME} (up|down)": _expect_host,
     rf"expect fault of {NAME}: (.*)": _expect_fault,

@@ -44,7 +44,10 @@ class TestAt295:
         assert len(power_ons(world, host="b")) == 1
 
     def test_whoever_may_not_read_the_key_is_refused_before_anything_is_written(self, world, tell):
-        tell(OFF_ON_B + "token stranger\nstart web\nexpect refused KeyForbidden\nexpect web STOPPED on b\ndelay 60")
+        tell(
+            OFF_ON_B
+            + "token stranger\nstart web\nexpect refused 403: may not read it\nexpect web STOPPED on b\ndelay 60"
+        )
 
         assert world.instance("web").task_state is None
         assert world.shelf.fetched == []
@@ -53,16 +56,16 @@ class TestAt295:
     @pytest.mark.parametrize(
         ("trouble", "refusal"),
         [
-            ("host b power off\nforce-down b", "HostIsDown"),
-            ("evacuate web 2.95", "SourceInUse"),
-            ("start web", "InstanceInvalidState"),
+            ("host b power off\nforce-down b", "409: its host is down"),
+            ("evacuate web 2.95", "400: is still in use"),
+            ("start web", "409: while it is in vm_state"),
         ],
     )
     def test_what_is_refused_for_another_reason_is_refused_before_a_key_is_fetched(self, world, tell, trouble, refusal):
         tell(OFF_ON_B + trouble)
         before = len(world.shelf.fetched)
 
-        tell("evacuate web 2.95" if refusal == "SourceInUse" else "start web")
+        tell("evacuate web 2.95" if refusal == "400: is still in use" else "start web")
 
         tell(f"expect refused {refusal}")
         assert len(world.shelf.fetched) == before
@@ -186,8 +189,8 @@ class TestLostOrders:
         tell("expect web is gone")
 
     def test_a_hard_reboot_fetches_the_key_with_the_callers_token(self, world, tell):
-        tell(OFF_ON_B + "token stranger\nreboot web\nexpect refused KeyForbidden\ntoken owner\nreboot web")
-        tell("expect web ACTIVE on b\nexpect web runs on b\ntoken none\nreboot web\nexpect refused NoTokenForKey")
+        tell(OFF_ON_B + "token stranger\nreboot web\nexpect refused 403: may not read it\ntoken owner\nreboot web")
+        tell("expect web ACTIVE on b\nexpect web runs on b\ntoken none\nreboot web\nexpect refused 409: shows a token")
         assert [process for process, *_ in world.shelf.fetched] == ["api", "b"]
 
     def test_a_hard_reboot_whose_message_was_lost_leaves_it_as_it_is(self, world, tell):

@@ -6,12 +6,11 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache
 from itertools import count
 from pathlib import Path
 from uuid import UUID
 
-from oslo_db.exception import DBError
 from sqlalchemy import select, text, update
 
 from evacuator.compute.host import Host
@@ -21,20 +20,13 @@ from evacuator.context import RequestContext
 from evacuator.db import schema, services
 from evacuator.db.models import ComputeNode, Instance, Migration
 from evacuator.db.session import Database, open_database
-from evacuator.engine.accept import EvacuationOrder, accept_evacuation
-from evacuator.engine.create import NeededImage, NewInstances, create_instances
-from evacuator.engine.delete import delete_instance
 from evacuator.engine.engine import Engine, Rules
-from evacuator.engine.power import reboot_instance, start_instance, stop_instance
-from evacuator.engine.reset import reset_state
-from evacuator.engine.service import ServiceChange, change_service
-from evacuator.errors import EvacuatorError
-from evacuator.evacuation.states import VmState
 from evacuator.evacuation.transitions import UNFINISHED
 from evacuator.versions import SERVICE_VERSION
 from evacuator.virt.simulated import FOLDER, Mains, SimulatedDriver, SimulatedSettings
 from tests.world import servers
 from tests.world.boundaries import Bus, Casts, DatabaseFaults, DriverFaults, WatchedDatabase, WatchedDriver, Workers
+from tests.world.client import IMAGE, Client
 from tests.world.clockwork import Hub, Locks, Process
 from tests.world.shelf import Shelf, WatchedKeys
 from tests.world.story import Story
@@ -239,6 +231,7 @@ class World:
         if self.api is None:
             self.api = Process(self.hub, "api")
             self.api.engine = self._engine(self.api, lambda: True)
+            self.api.client = Client(self.api.engine)
 
     def _engine(self, process, reachable):
         database = WatchedDatabase(process, self.database, self.database_faults, reachable)
@@ -288,45 +281,26 @@ class World:
 
     # -- requests
 
-    def request(self, what, verb):
-        """Have the API carry out ``verb`` (engine, context); how it ended is noted when it has."""
-        context = RequestContext(
-            user_id="operator",
-            project_id="admin",
-            is_admin=True,
-            auth_token=self.token,
-            request_id=f"req-{next(self._requests)}",
-            overwrite=False,
-        )
-
-        def ask():
-            try:
-                answer = verb(self.api.engine, context)
-            except EvacuatorError as refusal:
-                self._note_outcome(what, f"refused: {type(refusal).__name__}")
-            except DBError as failure:
-                self._note_outcome(what, f"failed: {type(failure).__name__}")
-            else:
-                self._note_outcome(what, "accepted")
-                return answer
-
+    def request(self, what, method, path, body=None, version="2.95"):
+        """Have a client send a request; how it was answered is noted when it has been. Return the request's id."""
+        request_id = f"req-{next(self._requests)}"
         if self.api is None:
             self._note_outcome(what, "nobody answers")
-            return context.request_id
-        self.api.spawn(what, ask)
-        return context.request_id
+            return request_id
+        client, token = self.api.client, self.token
+        self.api.spawn(
+            what,
+            lambda: self._note_outcome(what, client.ask(method, path, body, version, token=token, name=request_id)),
+        )
+        return request_id
 
     def _note_outcome(self, what, outcome):
         self.outcomes.append((what, outcome))
         self.story.tell(f"    {what}: {outcome}")
 
     def create(self, name, host):
-        def verb(engine, context):
-            image = NeededImage("11111111-1111-4111-8111-111111111111")
-            wanted = NewInstances(name=name, flavor_id="1", image=image, requested_host=host)
-            create_instances(engine, context, wanted)
-
-        self.request(f"create {name}", verb)
+        wanted = {"name": name, "flavorRef": "1", "imageRef": IMAGE, "networks": "none", "host": host}
+        self.request(f"create {name}", "POST", "/servers", {"server": wanted})
 
     def learn_names(self):
         """Find out the ids of new instances; whoever made them may have died before it could tell."""
@@ -346,35 +320,32 @@ class World:
         encrypted = update(Instance).where(Instance.uuid == self.uuid_of(name)).values(key_ids=key_ids)
         self.database.write(lambda transaction: transaction.execute(encrypted))
 
-    def evacuate(self, name, *, stops=False, host=None):
-        order = EvacuationOrder(self.uuid_of(name), stops_at_destination=stops, requested_host=host)
-        return self.request(f"evacuate {name}", lambda engine, context: accept_evacuation(engine, context, order))
+    def evacuate(self, name, version, host=None):
+        return self._act("evacuate", name, {"evacuate": {"host": host} if host else {}}, version)
 
     def start(self, name):
-        self._order("start", start_instance, name)
+        self._act("start", name, {"os-start": None})
 
     def stop(self, name):
-        self._order("stop", stop_instance, name)
+        self._act("stop", name, {"os-stop": None})
 
     def reboot(self, name):
-        self._order("reboot", partial(reboot_instance, hard=True), name)
+        self._act("reboot", name, {"reboot": {"type": "HARD"}})
+
+    def reset(self, name):
+        self._act("reset", name, {"os-resetState": {"state": "error"}})
+
+    def _act(self, what, name, action, version="2.95"):
+        return self.request(f"{what} {name}", "POST", f"/servers/{self.uuid_of(name)}/action", action, version)
 
     def delete(self, name):
         self.deleted.add(self.uuid_of(name))
-        self._order("delete", delete_instance, name)
-
-    def _order(self, what, verb, name):
-        uuid = self.uuid_of(name)
-        self.request(f"{what} {name}", lambda *asked: verb(*asked, uuid, None, override_lock=True))
-
-    def reset(self, name, state=VmState.ERROR):
-        self.request(f"reset {name}", lambda *asked: reset_state(*asked, self.uuid_of(name), state))
+        self.request(f"delete {name}", "DELETE", f"/servers/{self.uuid_of(name)}")
 
     def force_down(self, host, *, down):
-        def verb(engine, context):
-            change_service(engine, self.heard(host).service.id, ServiceChange(forced_down=down))
-
-        self.request(f"force-{'down' if down else 'up'} {host}", verb)
+        what = f"force-{'down' if down else 'up'} {host}"
+        body = {"host": host, "binary": "nova-compute", "forced_down": down}
+        self.request(what, "PUT", "/os-services/force-down", body, "2.11")
 
     # -- the end
 
