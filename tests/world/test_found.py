@@ -84,3 +84,53 @@ def test_a_lost_acknowledgement_makes_no_second_record_of_an_evacuation_that_end
 def test_what_happens_at_one_moment_is_judged_in_the_order_that_explains_it(tell):
     """The copy that was not fenced began at the same moment as the good one, on a host whose name comes later."""
     tell("create web on b\nforce-down b\nevacuate web 2.94 to a\nexpect web ACTIVE on a\nsettle")
+
+
+def test_who_loses_an_instance_twice_at_the_moment_at_which_it_started_it_started_it_first(tell):
+    """With one moment for all three, it looked as if two evacuations had made the start void before it was made."""
+    tell(
+        """
+        create web on a
+        delay 70
+        host a power off
+        force-down a
+        process b freeze after claim_evacuation
+        evacuate web 2.94 to b
+        delay 15
+        host b thaw
+        expect web ACTIVE on b
+        host b power off
+        force-down b
+        evacuate web 2.94 to c
+        expect web ACTIVE on c
+        force-down c
+        evacuate web 2.94
+        expect migration 3 error
+        settle
+        """
+    )
+
+
+def test_an_order_on_its_way_in_a_host_that_was_not_fenced_is_late_however_often_the_instance_moved_since(tell):
+    tell(
+        """
+        create web on a
+        delay 70
+        host a power off
+        force-down a
+        process b freeze before power_on
+        evacuate web 2.94 to b
+        force-down b
+        delay 1
+        evacuate web 2.94 to c
+        expect web ACTIVE on c
+        delay 1
+        host c power off
+        force-down c
+        evacuate web 2.94
+        expect migration 3 error
+        host b thaw
+        expect web runs nowhere
+        settle
+        """
+    )

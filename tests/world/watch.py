@@ -67,8 +67,8 @@ class Watch:
                 continue
             self._size[host] = size
             lines = read_journal(self._world.hypervisors, host)
-            # What happens at once is told in the order in which instances were made: their ids are random.
-            new = sorted(lines[self._read[host] :], key=lambda line: (line.at, self._world.order_of(line.instance)))
+            # What one effect did is told in the order in which instances were made: their ids are random.
+            new = sorted(lines[self._read[host] :], key=lambda line: self._world.order_of(line.instance))
             for line in new:
                 name = self._world.name_of(line.instance)
                 self._world.story.tell(f"    {host}: {name} {line.event.replace('_', ' ')} ({line.cause})")

@@ -38,6 +38,9 @@ INTERVALS = Intervals(report=10, sweep=10, orphans=30, clean=30, power_sync=60)
 #: When everything was healed, a world comes to rest within this.
 SETTLING = 900.0
 
+#: Between two looks at the clock at one moment, in seconds; databases keep microseconds.
+INSTANT = 0.00001
+
 #: Where files cost nothing, if there is such a place.
 MEMORY = Path("/dev/shm")
 
@@ -87,6 +90,7 @@ class World:
         self.shelf = Shelf()
         self.token = None
         self.hub = Hub(choose)
+        self._seen = self.hub.now
         self.story = Story(self.hub)
         self.story.listen()
         self.database = self._open(url)
@@ -136,10 +140,12 @@ class World:
     # -- time
 
     def time(self):
-        return self.hub.now
+        """Look at the clock. Nobody ever sees the same moment twice: what was done first can be told from it."""
+        self._seen = max(self._seen + INSTANT, self.hub.now)
+        return self._seen
 
     def utc(self):
-        return datetime.fromtimestamp(self.hub.now, UTC).replace(tzinfo=None)
+        return datetime.fromtimestamp(self.time(), UTC).replace(tzinfo=None)
 
     def delay(self, seconds):
         self.hub.pass_time(seconds)

@@ -74,9 +74,10 @@ def _judge_void(evidence: Evidence, start: Start, void: list[RecordFacts]) -> Fi
 def _was_on_its_way(start: Start, void: list[RecordFacts]) -> bool:
     """Tell whether the order may have been on its way inside of its host when that was declared dead.
 
-    One that had been carried out already was not.
+    One that had been carried out already was not. It was the first evacuation since that took the instance from there;
+    later ones found it elsewhere.
     """
-    return not start.repeated and all(record.source == start.line.host for record in void)
+    return not start.repeated and void[0].source == start.line.host
 
 
 def _record_of(census: Census, line: JournalLine) -> RecordFacts | None:
