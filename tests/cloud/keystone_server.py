@@ -55,7 +55,7 @@ PEOPLE = {
     "lens": ("services", "reader"),
     "barbican": ("services", "service"),
 }
-PASSWORD = secrets.token_urlsafe(12)
+PASSWORD = secrets.token_hex(12)
 
 
 class Keystone(Service):
