@@ -18,8 +18,9 @@ def _make() -> WSGIApplication:
     main.configure(cfg.CONF, files)
     serving.check_unknown_address(cfg.CONF)
     logs.start(cfg.CONF)
-    engine = wiring.engine_of(cfg.CONF, wiring.database_of(cfg.CONF), wiring.messaging_of(cfg.CONF))
-    return application_of(cfg.CONF, engine)
+    messaging = wiring.messaging_of(cfg.CONF)
+    engine = wiring.engine_of(cfg.CONF, wiring.database_of(cfg.CONF), messaging)
+    return application_of(cfg.CONF, engine, messaging.rush)
 
 
 application = _make()

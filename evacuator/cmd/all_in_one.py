@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
         messaging = wiring.messaging_of(conf)
         closing.callback(messaging.close)
         engine = wiring.engine_of(conf, database, messaging)
-        server = _bind(conf, application_of(conf, engine), args)
+        server = _bind(conf, application_of(conf, engine, messaging.rush), args)
         drivers = [wiring.driver_of(conf, host, directory) for host in args.hosts]
         services = [wiring.compute_service(conf, engine, messaging, driver) for driver in drivers]
         closing.callback(_at_once, [service.stop for service in services])

@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         closing.callback(database.close)
         messaging = wiring.messaging_of(conf)
         closing.callback(messaging.close)
-        application = application_of(conf, wiring.engine_of(conf, database, messaging))
+        application = application_of(conf, wiring.engine_of(conf, database, messaging), messaging.rush)
         try:
             server = HttpServer(application, args.listen, args.port, conf)
         except OSError as error:

@@ -23,6 +23,7 @@ from evacuator.keys.manager import KeyManager, KeysOfHypervisors, NoKeys
 from evacuator.rpc import notifier, server, transport
 from evacuator.rpc.client import ComputeClient
 from evacuator.rpc.outbox import Outbox
+from evacuator.rpc.rush import Rush
 from evacuator.virt.driver import Driver
 from evacuator.virt.simulated import FOLDER, SimulatedDriver, SimulatedSettings
 
@@ -91,6 +92,7 @@ class Messaging:
     """The transport with the client that uses it."""
 
     transport: transport.Transport
+    rush: Rush
     outbox: Outbox
     client: ComputeClient
     notifier: Notifier
@@ -106,9 +108,10 @@ class Messaging:
 def messaging_of(conf: cfg.ConfigOpts) -> Messaging:
     """Open the configured transport, and the one of the notifications where they are wanted."""
     opened = transport.open_transport(conf)
-    outbox = Outbox()
+    rush = Rush()
+    outbox = Outbox(rush=rush)
     client = ComputeClient(opened, outbox, conf.upgrade_levels.compute)
-    return Messaging(opened, outbox, client, *notifier_of(conf))
+    return Messaging(opened, rush, outbox, client, *notifier_of(conf))
 
 
 def notifier_of(conf: cfg.ConfigOpts) -> tuple[Notifier, Callable[[], None]]:

@@ -3,9 +3,11 @@
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 
 from evacuator import metrics
+from evacuator.rpc.rush import Rush
 
 LOG = logging.getLogger(__name__)
 
@@ -14,7 +16,7 @@ class Outbox:
     """A thread that sends, in order. A message that cannot be sent is dropped; ``loss`` says what becomes of it.
 
     ``most``: how many may wait; a broker that is away must not make this process grow. ``name``: of its length among
-    the metrics.
+    the metrics. While there is a ``rush``, a message waits for its end, ``patience`` seconds at most.
     """
 
     def __init__(
@@ -22,9 +24,13 @@ class Outbox:
         most: int = 10_000,
         loss: str = "A wake-up is lost; its receiver finds the work by itself",
         name: str = "outbox",
+        rush: Rush | None = None,
+        patience: float = 1.0,
     ) -> None:
         self._loss = loss
-        self._waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(most)
+        self._rush = rush or Rush()
+        self._patience = patience
+        self._waiting: queue.Queue[tuple[Callable[[], None], float] | None] = queue.Queue(most)
         metrics.queue(name, self._waiting.qsize)
         self._thread = threading.Thread(target=self._send_all, name=name, daemon=True)
         self._thread.start()
@@ -32,7 +38,7 @@ class Outbox:
     def put(self, send: Callable[[], None]) -> None:
         """Have ``send`` called soon. Never waits."""
         try:
-            self._waiting.put_nowait(send)
+            self._waiting.put_nowait((send, time.monotonic() + self._patience))
         except queue.Full:
             LOG.warning("%s: too many messages wait for the broker.", self._loss)
 
@@ -45,7 +51,9 @@ class Outbox:
         self._thread.join(timeout)
 
     def _send_all(self) -> None:
-        while (send := self._waiting.get()) is not None:
+        while (message := self._waiting.get()) is not None:
+            send, latest = message
+            self._rush.wait_until_over(latest - time.monotonic())
             try:
                 send()
             except Exception as error:  # noqa: BLE001 - whatever the broker's library raises, nothing depends on it

@@ -1,6 +1,7 @@
 """Messages over a real oslo.messaging transport, in-process."""
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +18,7 @@ from evacuator.evacuation.states import VmState
 from evacuator.rpc import server, transport
 from evacuator.rpc.client import ComputeClient
 from evacuator.rpc.outbox import Outbox
+from evacuator.rpc.rush import Rush
 
 AN_INSTANCE = "0d9a5a3c-6f3e-4f0c-9c58-1f7f0d5b7c11"
 A_MIGRATION = "7a3b8c1e-95f6-4b36-8f3f-0a9a3c0e1d22"
@@ -162,6 +164,29 @@ def test_a_wake_up_that_cannot_be_sent_does_not_stop_the_next() -> None:
     outbox.put(sent.set)
     assert sent.wait(5)
     outbox.close()
+
+
+def test_a_message_waits_while_requests_are_answered() -> None:
+    rush, sent = Rush(), threading.Event()
+    outbox = Outbox(rush=rush, patience=60)
+    with rush.answering():
+        with rush.answering():
+            outbox.put(sent.set)
+        assert not sent.wait(0.1)
+    assert sent.wait(5)
+    outbox.close()
+
+
+def test_a_message_waits_no_longer_than_it_has_patience_however_many_wait_before_it() -> None:
+    rush, sent = Rush(), []
+    outbox = Outbox(rush=rush, patience=0.2)
+    with rush.answering():
+        begun = time.monotonic()
+        for _ in range(50):
+            outbox.put(lambda: sent.append(time.monotonic() - begun))
+        outbox.close()
+    assert len(sent) == 50
+    assert 0.2 <= min(sent) <= max(sent) < 2
 
 
 def test_a_full_outbox_drops_and_never_waits() -> None:
