@@ -6,14 +6,13 @@ from contextlib import contextmanager
 from uuid import NAMESPACE_URL, uuid5
 
 import webtest
-from oslo_config import cfg
 from sqlalchemy import text
 
 from evacuator.api.app import make_app
 from evacuator.api.images import BuiltInImages
-from evacuator.api.policies import Policy, get_enforcer
 from evacuator.api.settings import ApiSettings
 from evacuator.db import flavors
+from tests.world.client import policy
 from tests.world.world import a_world
 
 HOSTS = ("compute-1", "compute-2", "compute-3", "compute-4")
@@ -38,11 +37,8 @@ class DocumentedSite:
 
     def __init__(self, world):
         self.world = world
-        conf = cfg.ConfigOpts()
-        conf([], project="evacuator", default_config_files=[], default_config_dirs=[])
         settings = ApiSettings(compute_link_prefix=ADDRESS)
-        policy = Policy(get_enforcer(conf))
-        self.app = webtest.TestApp(make_app(world.api.engine, settings, BuiltInImages(), policy))
+        self.app = webtest.TestApp(make_app(world.api.engine, settings, BuiltInImages(), policy()))
         self.names = {}
         self._give_ids()
         world.database.write(lambda session: flavors.add(session, BOUND))
