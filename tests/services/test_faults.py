@@ -4,6 +4,10 @@ In these tests "fence" means what it means in a machine room: the manager and it
 there until the host returns. Where a manager is frozen *without* that, its guests are none that another host may run.
 """
 
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from http.client import HTTPException
+from itertools import islice
+
 import pytest
 
 from tests.acceptance.site import until
@@ -32,6 +36,34 @@ def test_an_api_killed_between_commit_and_cast_leaves_nothing_undone(cluster: Cl
     first.start()
     cluster.settled(server, other, seconds=60)
     assert [cluster.status(server), cluster.status(other)] == ["SHUTOFF", "ACTIVE"]
+
+
+def test_an_api_killed_in_a_rush_loses_nothing_that_it_answered(cluster: Cluster) -> None:
+    servers = cluster.servers_on("a", 20)
+    cluster.dead("a")
+    first, _other = cluster.apis
+    first.broker.stall()  # what it has not told anybody dies with it
+
+    def evacuate(server: str) -> int | None:
+        try:
+            return cluster.action(server, {"evacuate": {}}).status
+        except (OSError, HTTPException):
+            return None
+
+    with ThreadPoolExecutor(len(servers)) as clients:
+        asked = {clients.submit(evacuate, server): server for server in servers}
+        for _answered in islice(as_completed(asked), 6):
+            pass
+        first.kill()
+        unanswered = [asked[answer] for answer in as_completed(asked) if answer.result() is None]
+        assert {answer.result() for answer in asked} <= {200, None}
+    cluster.settled(*servers)
+    for server in unanswered:
+        # Either it was written down and is done, or it was not and may be asked for.
+        if cluster.show(server)["OS-EXT-SRV-ATTR:host"] == "a":
+            assert evacuate(server) == 200
+    for ended in cluster.settled(*servers):
+        assert (ended["status"], ended["OS-EXT-SRV-ATTR:host"] == "a") == ("SHUTOFF", False)
 
 
 def test_a_destination_killed_in_the_middle_goes_on_when_it_returns(cluster: Cluster) -> None:
