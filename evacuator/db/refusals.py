@@ -65,7 +65,8 @@ def _said(error: Exception) -> str:
 
 
 def _is_any(error: BaseException, numbers: Collection[object]) -> bool:
-    """Tell whether an error has one of these numbers: PyMySQL's are integers, psycopg's five characters."""
+    """Tell whether an error has one of these numbers: MariaDB's own are integers, the standard's five characters."""
     of_driver = getattr(error, "orig", None) or error
-    number = getattr(of_driver, "sqlstate", None) or next(iter(of_driver.args), None)
-    return number in numbers
+    # PyMySQL tells both of them from 1.2 on, and the standard's is often one that says nothing (HY000).
+    told = {getattr(of_driver, "sqlstate", None), next(iter(of_driver.args), None)}
+    return not told.isdisjoint(numbers)

@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
+from oslo_db.exception import DBConnectionError
 from sqlalchemy import select, text
 
 from evacuator import metrics
-from evacuator.db import schema, services
-from evacuator.db.models import Service
+from evacuator.db import refusals, schema, services
+from evacuator.db.models import Instance, Service
 from evacuator.db.session import LOCK_WAIT_SECONDS, Database, Transaction, open_database
+from evacuator.errors import DatabaseRefuses
 from tests.services.servers import fresh_database
 
 READ_ONLY = {
@@ -40,6 +42,14 @@ def database(request: pytest.FixtureRequest) -> Iterator[Database]:
         opened.close()
 
 
+@pytest.fixture
+def mariadb() -> Iterator[Database]:
+    with fresh_database("mariadb") as url:
+        opened = open_database(url.render_as_string(hide_password=False), pool_size=2)
+        yield opened
+        opened.close()
+
+
 def again(session: Transaction) -> None:
     services.register(session, "a", str(uuid4()), "again", 2)
 
@@ -51,6 +61,23 @@ def test_a_server_that_takes_no_writes_any_more_is_left_for_the_one_that_does(da
         connection.commit()
     database.write(again)
     assert database.read(lambda session: session.scalar(select(Service.incarnation))) == "again"
+
+
+@pytest.mark.parametrize("number", sorted(number for number in refusals.READ_ONLY if isinstance(number, int)))
+def test_whatever_mariadb_calls_read_only_makes_a_connection_a_lost_one(mariadb: Database, number: int) -> None:
+    signal = f"SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {number}, MESSAGE_TEXT = 'no writes'"
+    with mariadb.engine.connect() as connection, pytest.raises(DBConnectionError):
+        connection.exec_driver_sql(signal)
+
+
+@pytest.mark.parametrize("lacks", ["TABLE services", "TABLE instances DROP COLUMN display_name"])
+def test_a_schema_that_is_not_upgraded_is_told_as_that(database: Database, lacks: str) -> None:
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(f"{'ALTER' if 'COLUMN' in lacks else 'DROP'} {lacks}")
+    table = lacks.split()[1]
+    model = {"services": Service, "instances": Instance}[table]
+    with pytest.raises(DatabaseRefuses, match="evacuator db upgrade"):
+        database.read(lambda session: session.scalars(select(model)).all())
 
 
 @pytest.mark.parametrize("lock", ["row", "table"])
