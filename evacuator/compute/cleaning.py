@@ -6,13 +6,16 @@ from evacuator.compute.host import Host
 from evacuator.db.models import Migration
 from evacuator.engine import clean
 from evacuator.errors import DriverError, HypervisorUnknown
-from evacuator.evacuation.cleaning import Verdict, verdict
+from evacuator.evacuation.cleaning import MUST_NOT_RUN, Verdict, verdict
 from evacuator.virt.driver import DiskSource, KnownGuest
 
 LOG = logging.getLogger(__name__)
 
 #: Who holds an instance's lock longer than this is working on it; cleaning comes back to it.
 PATIENCE_SECONDS = 1.0
+
+#: What is not for us to change.
+UNTOUCHED = frozenset({Verdict.KEEP, Verdict.REPORT, Verdict.DISPUTE})
 
 
 class Cleaner:
@@ -24,23 +27,29 @@ class Cleaner:
     def clean(self) -> bool:
         """Go through the whole inventory; False while a stale guest still runs, so that the host must not be up.
 
+        A guest of which the hypervisor says nothing holds up none of the others.
+
         :raises HypervisorUnknown: the inventory is not known, so nothing is clean.
         """
         driver, name = self._host.driver, self._host.name
         self._take_keys_back()
         ours = clean.settled_here(self._host.engine, name)
-        clean_now = all([self._settle(guest) for guest in driver.inventory() if guest.uuid not in ours])  # noqa: C419 - every one
-        present = {guest.uuid for guest in driver.inventory()}
-        for record in clean.cleaned(self._host.engine, name, present):
+        found = [guest for guest in driver.inventory() if guest.uuid not in ours]
+        # What runs comes first: another host may run it, too.
+        judged = {guest.uuid: self._settle(guest) for guest in sorted(found, key=lambda guest: not guest.running)}
+        left = driver.inventory()
+        for record in clean.cleaned(self._host.engine, name, {guest.uuid for guest in left}):
             self._complete(record)
-        return clean_now
+        return None not in judged.values() and not any(
+            guest.running and judged.get(guest.uuid) in MUST_NOT_RUN for guest in left
+        )
 
     def _complete(self, record: Migration) -> None:
         """End an evacuation whose guest is gone. Its disk stays out of the way of another that comes back here."""
         try:
             if record.disk == DiskSource.REPLACED:
                 self._host.driver.set_aside(record.instance_uuid, f"migration {record.id}")
-        except DriverError as error:
+        except (DriverError, HypervisorUnknown) as error:
             LOG.warning("%s: %s", self._host.name, error)
         else:
             clean.complete_cleaned(self._host.engine, self._host.name, record.id)
@@ -58,14 +67,18 @@ class Cleaner:
         if guest is not None:
             self._carry_out(guest)
 
-    def _settle(self, guest: KnownGuest) -> bool:
-        if self._judge(guest) in (Verdict.KEEP, Verdict.REPORT):
-            return True
-        with self._host.locks.hold(guest.uuid, PATIENCE_SECONDS) as held:
-            return held and self._carry_out(guest)
-
-    def _carry_out(self, guest: KnownGuest) -> bool:
+    def _settle(self, guest: KnownGuest) -> Verdict | None:
+        """Judge a guest and do what follows; None where somebody is working on it."""
         judged = self._judge(guest)
+        if judged in UNTOUCHED:
+            self._report(guest, judged)
+            return judged
+        with self._host.locks.hold(guest.uuid, PATIENCE_SECONDS) as held:
+            return self._carry_out(guest) if held else None
+
+    def _carry_out(self, guest: KnownGuest) -> Verdict:
+        # As fresh as the proof before a power-on: whoever was frozen here may have a guest before it that is another's.
+        judged = self._host.proven(lambda: self._judge(guest))
         driver, cause = self._host.driver, f"cleaning of {self._host.name}"
         try:
             if judged == Verdict.STOP:
@@ -74,16 +87,22 @@ class Cleaner:
             elif judged in (Verdict.REMOVE, Verdict.REMOVE_WITH_DISKS):
                 LOG.info("%s: guest %s does not belong here: %s", self._host.name, guest.uuid, judged)
                 driver.destroy(guest.uuid, cause, disks=judged == Verdict.REMOVE_WITH_DISKS)
-            else:
-                return True
-        except DriverError as error:
+        except (DriverError, HypervisorUnknown) as error:
             LOG.warning("%s: could not %s stale guest %s: %s", self._host.name, judged, guest.uuid, error)
-        left = driver.find(guest.uuid)
-        return left is None or not left.running
+        return judged
 
     def _judge(self, guest: KnownGuest) -> Verdict:
         ownership = clean.ownership_of(self._host.engine, self._host.name, guest.uuid)
-        judged = verdict(self._host.name, ownership, marked=guest.marked)
+        return verdict(self._host.name, ownership, marked=guest.marked, running=guest.running)
+
+    def _report(self, guest: KnownGuest, judged: Verdict) -> None:
         if judged == Verdict.REPORT:
             LOG.warning("%s: guest %s is not known to have been ours; left alone", self._host.name, guest.uuid)
-        return judged
+        if judged == Verdict.DISPUTE:
+            LOG.error(
+                "%s: guest %s runs here, but it is recorded on another host and was never evacuated to or from this "
+                "one. It is left alone, and this host stays down. If this is the hypervisor of that other host, manage "
+                "it under that name; if the guest is a stray copy, destroy it",
+                self._host.name,
+                guest.uuid,
+            )

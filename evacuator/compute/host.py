@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from evacuator.compute.callers import Callers
 from evacuator.context import RequestContext
@@ -13,6 +14,8 @@ from evacuator.engine.keys import fetch_keys
 from evacuator.keys.manager import Key
 from evacuator.versions import SERVICE_VERSION
 from evacuator.virt.driver import Driver, Guest
+
+T = TypeVar("T")
 
 
 class InstanceLocks:
@@ -59,17 +62,17 @@ class Host:
     locks: InstanceLocks = field(default_factory=InstanceLocks)
     callers: Callers = field(default_factory=Callers)
 
-    def proven(self, prove: Callable[[], None]) -> None:
-        """Commit ``prove``, again until its commit is fresh: what goes before every power-on.
+    def proven(self, prove: Callable[[], T]) -> T:
+        """Have ``prove`` commit, again until its commit is fresh, and return what it did: before every power-on.
 
         A process that was frozen between the commit and the power-on may have lost the instance meanwhile; more than
-        half of the down time is too old to act upon.
+        half of the down time is too old to act upon. What takes a guest away goes by the same.
         """
         while True:
             begun = self.clock()
-            prove()
+            proof = prove()
             if self.clock() - begun <= self.engine.rules.service_down_time / 2:
-                return
+                return proof
 
     def keys_of(self, instance: Instance, request_id: str) -> tuple[Key, ...]:
         """Fetch the keys that a start of an instance needs, with the rights of whoever asked for it in a request.

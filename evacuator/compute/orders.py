@@ -48,7 +48,7 @@ class OrderBook:
         host = self._host
         with host.locks.hold(uuid):
             try:
-                instance = orders.begin_order(host.engine, host.name, uuid, order_id, EVENTS)
+                instance = host.proven(lambda: orders.begin_order(host.engine, host.name, uuid, order_id, EVENTS))
                 self._carry_out(WORK[str(instance.task_state)], instance, order_id)
             except Overtaken as overtaken:
                 LOG.info("%s: order %s for %s is void: %s", host.name, order_id, uuid, overtaken)

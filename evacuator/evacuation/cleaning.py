@@ -15,6 +15,11 @@ class Verdict(StrEnum):
     REMOVE = "remove"
     REMOVE_WITH_DISKS = "remove with disks"
     REPORT = "report"
+    DISPUTE = "dispute"
+
+
+#: A guest so judged must not run where it is; while it does, its host is not up.
+MUST_NOT_RUN = frozenset({Verdict.STOP, Verdict.REMOVE, Verdict.REMOVE_WITH_DISKS, Verdict.DISPUTE})
 
 
 @dataclass(frozen=True)
@@ -32,7 +37,7 @@ class Ownership:
     was_here: bool = False
 
 
-def verdict(me: str, ownership: Ownership | None, *, marked: bool) -> Verdict:
+def verdict(me: str, ownership: Ownership | None, *, marked: bool, running: bool = False) -> Verdict:
     """Judge one guest on the host ``me``; ``marked``: it carries our mark, so that we made it."""
     if ownership is None:
         return Verdict.REPORT
@@ -45,4 +50,8 @@ def verdict(me: str, ownership: Ownership | None, *, marked: bool) -> Verdict:
             return Verdict.KEEP
     if not (marked or ownership.was_here):
         return Verdict.REPORT
-    return Verdict.REMOVE_WITH_DISKS if ownership.deleted else Verdict.REMOVE
+    if ownership.deleted:
+        return Verdict.REMOVE_WITH_DISKS
+    # No evacuation starts a guest without naming its host in a record. So this is the hypervisor of another host, under
+    # a name that is not its own, or a database that forgot; the guest may be the only one there is.
+    return Verdict.DISPUTE if running and not ownership.was_here else Verdict.REMOVE

@@ -88,15 +88,16 @@ class DriverFaults:
     def __init__(self):
         self._coming = []
 
-    def add(self, operation, count, kind):
-        self._coming += [(operation, FaultKind(kind))] * count
+    def add(self, operation, count, kind, uuid=None):
+        """Have an operation go wrong so many times, on one guest or on whichever comes next."""
+        self._coming += [(operation, FaultKind(kind), uuid)] * count
 
     def clear(self):
         self._coming.clear()
 
-    def next(self, operation):
-        for index, (name, kind) in enumerate(self._coming):
-            if name == operation:
+    def next(self, operation, uuid):
+        for index, (name, kind, guest) in enumerate(self._coming):
+            if name == operation and guest in (None, uuid):
                 del self._coming[index]
                 return kind
         return None
@@ -154,7 +155,8 @@ class WatchedDriver:
     def _do(self, operation, *args, **kwargs):
         if operation in self.EFFECTS:
             self._process.cross("before", operation)
-        fault = self._faults.next(operation)
+        of = args[0] if args else None
+        fault = self._faults.next(operation, getattr(of, "uuid", of))
         if fault not in (None, FaultKind.LOST):
             raise FAILURES[fault](self.host, operation)
         result = getattr(self._driver, operation)(*args, **kwargs)

@@ -37,6 +37,19 @@ def test_our_mark_alone_proves_that_it_is_ours(deleted, judged):
     assert verdict(ME, Ownership("b", deleted=deleted), marked=True) is judged
 
 
+@pytest.mark.parametrize(
+    ("ownership", "judged"),
+    [
+        (Ownership("b"), Verdict.DISPUTE),
+        (Ownership("b", source="b", destination="c"), Verdict.DISPUTE),
+        (Ownership("b", was_here=True), Verdict.REMOVE),
+        (Ownership("b", deleted=True), Verdict.REMOVE_WITH_DISKS),
+    ],
+)
+def test_a_guest_that_runs_where_no_evacuation_brought_it_may_be_the_only_one_there_is(ownership, judged):
+    assert verdict(ME, ownership, marked=True, running=True) is judged
+
+
 def test_a_deleted_instance_is_removed_although_the_row_names_this_host():
     assert verdict(ME, Ownership(ME, deleted=True), marked=True) is Verdict.REMOVE_WITH_DISKS
 
@@ -45,18 +58,19 @@ hosts = st.none() | st.sampled_from("abc")
 ownerships = st.builds(Ownership, hosts, deleted=st.booleans(), source=hosts, destination=hosts, was_here=st.booleans())
 
 
-@given(ownerships, st.booleans())
-def test_disks_go_only_with_instances_that_were_deleted(ownership, marked):
-    assert ownership.deleted or verdict(ME, ownership, marked=marked) is not Verdict.REMOVE_WITH_DISKS
+@given(ownerships, st.booleans(), st.booleans())
+def test_disks_go_only_with_instances_that_were_deleted(ownership, marked, running):
+    judged = verdict(ME, ownership, marked=marked, running=running)
+    assert ownership.deleted or judged is not Verdict.REMOVE_WITH_DISKS
 
 
-@given(ownerships, st.booleans())
-def test_nothing_is_removed_while_this_host_is_its_owner_or_part_of_its_evacuation(ownership, marked):
+@given(ownerships, st.booleans(), st.booleans())
+def test_nothing_is_removed_while_this_host_is_its_owner_or_part_of_its_evacuation(ownership, marked, running):
     if not ownership.deleted and ME in (ownership.host, ownership.source, ownership.destination):
-        assert verdict(ME, ownership, marked=marked) in (Verdict.KEEP, Verdict.STOP)
+        assert verdict(ME, ownership, marked=marked, running=running) in (Verdict.KEEP, Verdict.STOP)
 
 
-@given(ownerships, st.booleans())
-def test_the_source_of_an_evacuation_never_keeps_a_guest_running(ownership, marked):
+@given(ownerships, st.booleans(), st.booleans())
+def test_the_source_of_an_evacuation_never_keeps_a_guest_running(ownership, marked, running):
     if ownership.source == ME:
-        assert verdict(ME, ownership, marked=marked) is not Verdict.KEEP
+        assert verdict(ME, ownership, marked=marked, running=running) is not Verdict.KEEP
