@@ -96,25 +96,27 @@ class Rebuilder:
             finish.finish_stopped(host.engine, host.name, assignment, disk, why)
 
     def _refused(self, assignment: Assignment, error: DriverError, disk: DiskSource, *, owned: bool) -> None:
-        """The hypervisor would not: forget the guest, then give the instance back to its source.
+        """The hypervisor would not: give the instance back to its source, then forget the guest.
 
         The source has the good copy of a disk that this evacuation replaced, so that the new one goes with the guest.
+        In this order, because until it is written down somebody else may end the evacuation, to whom both would belong.
         """
         host, uuid = self._host, assignment.instance.uuid
-        replaced = disk is DiskSource.REPLACED
-        if owned or replaced:
+        if owned:
             try:
                 guest = host.driver.find(uuid)
-                if owned and guest is not None and guest.running:
-                    finish.finish_running(host.engine, host.name, assignment, disk)
-                    return
-                host.driver.destroy(uuid, assignment.cause, disks=replaced)
             except (DriverError, HypervisorUnknown) as left:
-                why = f"{error} {left} Whether the instance runs is not known: look on"
-                self._give_up(assignment, why, owned=owned)
+                self._give_up(assignment, f"{error} {left} Whether the instance runs is not known: look on", owned=True)
+                return
+            if guest is not None and guest.running:
+                finish.finish_running(host.engine, host.name, assignment, disk)
                 return
         fail.fail_at_source(host.engine, assignment, str(error))
-        self._cleaner.look_again(uuid)
+        replaced = disk is DiskSource.REPLACED
+        if owned or replaced:
+            host.driver.destroy(uuid, assignment.cause, disks=replaced)
+        else:
+            self._cleaner.look_again(uuid)
 
     def _give_up(self, assignment: Assignment, reason: str, *, owned: bool = False) -> None:
         """End it where it is: with this host once it owns the instance, with the source before."""
