@@ -115,6 +115,15 @@ class InstanceInvalidState(Conflict):
     message = "Cannot '{action}' instance {uuid} while it is in {attribute} {state}"
 
 
+class InstanceIsBeingDeleted(Conflict):
+    """Somebody deletes the instance; its host has not done it yet."""
+
+    message = (
+        "Cannot 'evacuate' instance {uuid} while it is in task_state deleting. If its host is down, delete it again: "
+        "it is then gone at once. To keep it, reset its state first, if you may."
+    )
+
+
 class InstanceNotReady(Conflict):
     """The instance has never run."""
 
@@ -294,6 +303,15 @@ class RoomTaken(EvacuatorError):
     """The room that was to be claimed on a host was claimed by others meanwhile: look for another one."""
 
     message = "Host {host} was filled by others at the same moment."
+
+
+class RequestTooOld(EvacuatorError):
+    """The process that had the request in hand stood still over it."""
+
+    message = (
+        "This request was begun {age:.0f} s ago by a process that was not able to go on with it since. Nothing was "
+        "written. Look at what was asked for meanwhile; then ask again."
+    )
 
 
 class DatabaseUnavailable(EvacuatorError):

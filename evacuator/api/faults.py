@@ -42,6 +42,7 @@ FAULTS: Mapping[type[errors.EvacuatorError], Fault] = {
     errors.Conflict: CONFLICT,
     # A write lost its race twice, so that the caller has to look again.
     errors.Overtaken: CONFLICT,
+    errors.RequestTooOld: UNAVAILABLE,
     errors.DatabaseUnavailable: UNAVAILABLE,
     errors.ImagesUnavailable: UNAVAILABLE,
     errors.KeyUnavailable: CONFLICT,

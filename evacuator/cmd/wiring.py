@@ -2,7 +2,6 @@
 
 import os
 import socket
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,6 +10,7 @@ from uuid import uuid4
 
 from oslo_config import cfg
 
+from evacuator.clock import boot_clock
 from evacuator.compute.host import Host
 from evacuator.compute.manager import ComputeManager
 from evacuator.compute.service import ComputeService, Intervals
@@ -31,11 +31,6 @@ DriverMaker = Callable[[cfg.ConfigOpts, str, Path | None], Driver]
 
 #: What work in hand is given to come to its end when a process is told to stop, in seconds.
 GRACE = 10.0
-
-
-def boot_clock() -> float:
-    """Seconds since the machine started, those that it slept included."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def database_of(conf: cfg.ConfigOpts, default: str | None = None, patience: int | None = PATIENCE_SECONDS) -> Database:

@@ -39,6 +39,7 @@ DECISIVE = (
     Instance.power_state,
     Instance.evacuation_id,
     Instance.state_before_failure,
+    Instance.task_state,
     Instance.launched_at,
     Instance.deleted,
 )

@@ -20,6 +20,7 @@ from evacuator.errors import (
     EvacuationInProgress,
     InstanceChanged,
     InstanceInvalidState,
+    InstanceIsBeingDeleted,
     InstanceNotReady,
     Overtaken,
     RoomTaken,
@@ -61,15 +62,19 @@ def accept_evacuation(engine: Engine, context: RequestContext, order: Evacuation
     the record is returned.
 
     :raises EvacuatorError: in the order of Nova's checks: InstanceNotFound, what ``permit`` raises, ComputesTooOld,
-        ComputeHostNotFound, SameHost, InstanceInvalidState, EvacuationInProgress, InstanceNotReady, SourceInUse,
-        UnsupportedRpcVersion; InstanceChanged when another request was faster.
+        ComputeHostNotFound, SameHost, InstanceIsBeingDeleted, InstanceInvalidState, EvacuationInProgress,
+        InstanceNotReady, SourceInUse, UnsupportedRpcVersion; InstanceChanged when another request was faster,
+        RequestTooOld when this process was frozen over it.
     """
-    runs, filled = count(), set[str]()
+    runs, filled, begun = count(), set[str](), engine.clock()
 
     def work(transaction: Transaction) -> Migration:
         # A first run may have been committed without our hearing so, and what it began may even have ended.
         accepted = migrations.by_request(transaction, order.instance_uuid, context.request_id) if next(runs) else None
-        return accepted or _accept(engine, transaction, context, order, frozenset(filled))
+        if accepted is not None:
+            return accepted
+        engine.still_wanted(begun)
+        return _accept(engine, transaction, context, order, frozenset(filled))
 
     with metrics.phase("accept"), metrics.refusals():
         while True:
@@ -150,6 +155,9 @@ def _check_requested(session: Transaction, instance: Instance, order: Evacuation
 
 
 def _check_state(instance: Instance) -> None:
+    if instance.task_state == TaskState.DELETING:
+        # Its owner was told that it will be gone, and its host may be about to delete the disk.
+        raise InstanceIsBeingDeleted(uuid=instance.uuid)
     if instance.vm_state not in EVACUABLE:
         raise InstanceInvalidState(action="evacuate", uuid=instance.uuid, attribute="vm_state", state=instance.vm_state)
 

@@ -4,12 +4,15 @@ The database, a way to wake compute managers, the rules of this site, somebody t
 keys of encrypted disks.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from evacuator.clock import boot_clock
 from evacuator.context import RequestContext
 from evacuator.db.models import Instance, Migration
 from evacuator.db.session import Database
+from evacuator.errors import RequestTooOld
 from evacuator.evacuation.events import Event
 from evacuator.keys.manager import KeyManager, NoKeys
 
@@ -19,6 +22,7 @@ class Rules:
     """How long things may take, in seconds, and how often they are tried.
 
     ``caller_timeout``: how long the start of an encrypted guest waits for the message that brings its caller's token.
+    ``request_timeout``: how long whoever asked for a start or an evacuation is taken to wait for the answer.
     """
 
     service_down_time: float = 60.0
@@ -26,6 +30,7 @@ class Rules:
     max_assignments: int = 3
     rpc_pin: str | None = None
     caller_timeout: float = 15.0
+    request_timeout: float = 60.0
 
 
 class Casts(Protocol):
@@ -68,10 +73,23 @@ class Silence:
 
 @dataclass(frozen=True)
 class Engine:
-    """The collaborators of every verb."""
+    """The collaborators of every verb. ``clock`` counts the seconds that a suspended machine slept, too."""
 
     database: Database
     casts: Casts
     rules: Rules
     notifier: Notifier = field(default_factory=Silence)
     keys: KeyManager = field(default_factory=NoKeys)
+    clock: Callable[[], float] = boot_clock
+
+    def still_wanted(self, begun: float) -> None:
+        """Refuse a request that this process began with, by ``clock``, longer ago than clients wait.
+
+        Whoever asked has given up, and has perhaps asked for something else since: what a process was frozen over must
+        not start a guest after an evacuation that promised silence. Each run of a transaction begins with this.
+
+        :raises RequestTooOld:
+        """
+        age = self.clock() - begun
+        if age > self.rules.request_timeout:
+            raise RequestTooOld(age=age)

@@ -52,6 +52,7 @@ def start_instance(
 
     :raises HostIsDown: nobody would hear it; nothing is written.
     :raises KeyUnavailable: the caller does not get the keys of its encrypted disks; nothing is written.
+    :raises RequestTooOld: this process was frozen over it; nothing is written.
     :raises EvacuationInProgress, InstanceInvalidState, InstanceLocked, InstanceNotFound:
     """
     _order(engine, context, uuid, project_id, START, override_lock=override_lock)
@@ -112,6 +113,8 @@ def _order(
     *,
     override_lock: bool,
 ) -> None:
+    begun = engine.clock()
+
     def check(session: Any, instance: Instance) -> None:
         check_lock(instance, override_lock=override_lock)
         check_not_evacuating(session, instance, order.action)
@@ -129,6 +132,7 @@ def _order(
         instance = instances.get(transaction, uuid, project_id)
         if instance.order_id == context.request_id:
             return  # the acknowledgement of our own commit was lost
+        engine.still_wanted(begun)
         check(transaction, instance)
         as_read = {
             "host": instance.host,

@@ -10,11 +10,11 @@ host a network off|on      database and broker are out of reach, guests run on
 host a freeze|thaw         the manager stops in its tracks, guests run on
 compute a crash|restart    the manager alone; guests run on
 compute a version 1        from its next restart it is an older release
-api crash|restart
+api crash|restart|another|thaw
 force-down a, force-up a
 broker drop|duplicate|delay|reorder N, broker off|on
 database fail|deadlock|lose N, database off|on        lose: it commits, and nobody hears so
-driver a fail OPERATION N [refuse|timeout|lost|missing|locked]
+driver a fail OPERATION N [refuse|timeout|lost|missing|locked] [of web]
 process b crash|freeze before|after STEP [NTH]        when it comes there; STEP as in the story of crossings
 delay SECONDS
 heal, settle
@@ -109,7 +109,7 @@ def _api(world, how):
         if world.api:
             world.crash(world.api)
     else:
-        world.api_restart()
+        {"restart": world.api_restart, "another": world.api_another, "thaw": world.api_thaw}[how]()
 
 
 def _force(world, direction, host):
@@ -124,8 +124,8 @@ def _database(world, position):
     world.database_faults.away = position == "off"
 
 
-def _driver(world, host, operation, times, kind):
-    world.driver_faults[host].add(operation, int(times), kind or "refuse")
+def _driver(world, host, operation, times, kind, name):
+    world.driver_faults[host].add(operation, int(times), kind or "refuse", world.uuid_of(name) if name else None)
 
 
 def _process(world, name, action, when, step, nth):
@@ -196,13 +196,13 @@ COMMANDS = {
     rf"host {NAME} (freeze|thaw)": _freeze,
     rf"compute {NAME} (crash|restart)": _compute,
     rf"compute {NAME} version {NUMBER}": _version,
-    r"api (crash|restart)": _api,
+    r"api (crash|restart|another|thaw)": _api,
     rf"force-(down|up) {NAME}": _force,
     rf"broker (drop|duplicate|delay|reorder) {NUMBER}": lambda world, kind, times: world.bus.trick(kind, int(times)),
     r"broker (off|on)": _broker,
     rf"database (fail|deadlock|lose) {NUMBER}": lambda world, kind, times: world.database_faults.add(kind, int(times)),
     r"database (off|on)": _database,
-    rf"driver {NAME} fail (\w+) {NUMBER}(?: (\w+))?": _driver,
+    rf"driver {NAME} fail (\w+) {NUMBER}(?: (\w+))?(?: of {NAME})?": _driver,
     rf"process {NAME} (crash|freeze) (before|after) ([\w. ]+?)(?: {NUMBER})?": _process,
     r"delay ([\d.]+)": lambda world, seconds: world.delay(float(seconds)),
     r"heal": lambda world: world.heal(),

@@ -50,6 +50,7 @@ def test_a_delete_order_that_slept_too_long_is_proven_again(tell, world):
         delete web
         delay 100
         expect web runs on a
+        reset web
         evacuate web 2.94
         expect web ACTIVE on b
         host a thaw

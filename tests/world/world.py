@@ -235,14 +235,23 @@ class World:
         if self.api is not None and self.api.frozen:
             self.crash(self.api)
         if self.api is None:
-            self.api = Process(self.hub, "api")
-            self.api.engine = self._engine(self.api, lambda: True)
-            self.api.client = Client(self.api.engine)
+            self.api_another()
+
+    def api_another(self):
+        """Start an API process of which all is asked from now on; the one before keeps what it has in hand."""
+        self.api = Process(self.hub, "api")
+        self.api.engine = self._engine(self.api, lambda: True)
+        self.api.client = Client(self.api.engine)
+
+    def api_thaw(self):
+        for process in self.hub.processes:
+            if process.name == "api":
+                process.frozen = False
 
     def _engine(self, process, reachable):
         database = WatchedDatabase(process, self.database, self.database_faults, reachable)
         casts, keys = Casts(process, self.bus, reachable), WatchedKeys(process, self.shelf)
-        return Engine(database, casts, self.rules, keys=keys)
+        return Engine(database, casts, self.rules, keys=keys, clock=self.time)
 
     def compute_restart(self, host):
         if self.computes.get(host) is not None:
