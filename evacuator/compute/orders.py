@@ -89,11 +89,17 @@ class OrderBook:
         return STOPPED
 
     def reboot(self, instance: Instance, order_id: str) -> Mapping[str, Any]:
-        """Restart the guest: a power-on like any other."""
+        """Restart the guest: a power-on like any other, unless it restarts by itself.
+
+        Until it is known that it did not, the proof is too old to start anything on.
+        """
         keys = self._host.keys_of(instance, order_id)
         self._prove(instance, order_id)
-        hard = instance.task_state == TaskState.REBOOTING_HARD
-        self._host.driver.reboot(instance.uuid, order_id, keys, hard=hard)
+        if instance.task_state == TaskState.REBOOTING:
+            if self._host.driver.reboot_softly(instance.uuid, order_id):
+                return STARTED
+            self._prove(instance, order_id)
+        self._host.driver.reboot(instance.uuid, order_id, keys)
         return STARTED
 
     def delete(self, instance: Instance, order_id: str) -> None:

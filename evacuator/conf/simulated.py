@@ -27,9 +27,9 @@ OPTS = [
         sample_default="define@b:2, power_on@c=timeout",
         help="Operations that go wrong, each as OPERATION[@HOST][:COUNT][=KIND]: on that host (else on every one), "
         "that many times per host since its start (else always). OPERATION: facts, inventory, find, define, "
-        "power_on, power_off, reboot, destroy, set_aside or take_keys_back. KIND: refuse (the default: it certainly "
-        "did not happen), timeout (it did not happen, but nobody knows), lost (it did happen, but nobody knows), "
-        "missing (the disk is not there) or locked (somebody else writes to the disk).",
+        "power_on, power_off, reboot_softly, reboot, destroy, set_aside or take_keys_back. KIND: refuse (the default: "
+        "it certainly did not happen), timeout (it did not happen, but nobody knows), lost (it did happen, but nobody "
+        "knows), missing (the disk is not there) or locked (somebody else writes to the disk).",
     ),
 ]
 

@@ -115,8 +115,18 @@ class Driver(Protocol):
     def power_off(self, uuid: str, cause: str, *, hard: bool = False) -> None:
         """Stop the guest, at once where ``hard``; one that does not run, or is not known, is left alone."""
 
-    def reboot(self, uuid: str, cause: str, keys: Sequence[Key] = (), *, hard: bool) -> None:
-        """Stop and start the guest, for which ``keys`` may be needed; one that does not run is started."""
+    def reboot_softly(self, uuid: str, cause: str) -> bool:
+        """Have the guest restart by itself, and tell whether it did; nothing is ever started for it.
+
+        False when there is no such guest, when it does not run or cannot be asked, or when it went off instead. Since
+        that may take it as long as a shutdown, a ``reboot`` after it needs a proof of ownership of its own.
+        """
+
+    def reboot(self, uuid: str, cause: str, keys: Sequence[Key] = ()) -> None:
+        """Stop and start the guest, for which ``keys`` may be needed; one that does not run is started.
+
+        :raises GuestNotFound: it was never defined here.
+        """
 
     def destroy(self, uuid: str, cause: str, *, disks: bool) -> None:
         """Stop the guest and forget it; delete its disks too where ``disks``. One that is not known is left alone."""

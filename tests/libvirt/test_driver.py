@@ -213,17 +213,46 @@ class TestWhatItLeavesBehind:
         assert driver.find(guest.uuid).power_state is PowerState.RUNNING
         assert diary(lab, guest).boots == 1
 
-    @pytest.mark.parametrize("hard", [True, False])
-    def test_a_reboot_boots_once_more(self, lab, driver, guest, hard):
+    def test_a_hard_reboot_boots_once_more_in_another_qemu(self, lab, driver, guest):
         driver.define(guest, DiskSource.EXISTING, "req")
         driver.power_on(guest.uuid, "req")
         booted(lab, guest)
         before = lab["a"].guest_pids()
 
-        driver.reboot(guest.uuid, "req", hard=hard)
+        driver.reboot(guest.uuid, "req")
 
         booted(lab, guest, times=2)
-        assert (lab["a"].guest_pids() == before) is not hard
+        assert lab["a"].guest_pids() != before
+
+    def test_a_soft_reboot_boots_once_more_in_the_same_qemu(self, lab, driver, guest):
+        driver.define(guest, DiskSource.EXISTING, "req")
+        driver.power_on(guest.uuid, "req")
+        booted(lab, guest)
+        before = lab["a"].guest_pids()
+
+        assert driver.reboot_softly(guest.uuid, "req")
+
+        booted(lab, guest, times=2)
+        assert lab["a"].guest_pids() == before
+
+    def test_a_guest_that_goes_off_instead_of_rebooting_softly_is_not_started(self, lab, make_driver, guest):
+        patient = make_driver("a", shutdown_timeout=5.0)
+        patient.define(guest, DiskSource.EXISTING, "req")
+        patient.power_on(guest.uuid, "req")
+        booted(lab, guest)
+
+        def go_off():
+            with lab["a"].opened() as conn:
+                conn.lookupByUUIDString(guest.uuid).destroy()
+
+        going = threading.Timer(1.0, go_off)
+        going.start()
+        rebooted = patient.reboot_softly(guest.uuid, "req")
+        going.join()
+
+        assert not rebooted
+        assert not patient.find(guest.uuid).running
+        assert diary(lab, guest).boots == 1
 
     def test_what_a_host_has_is_what_libvirt_says_times_the_ratios(self, lab, make_driver):
         with lab["a"].opened() as conn:

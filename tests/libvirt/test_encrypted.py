@@ -102,7 +102,7 @@ def test_a_hard_reboot_starts_it_with_its_key(lab, driver, guest, volume):
     driver.power_on(guest.uuid, "req-start", [volume.key])
     eventually(lambda: volume.boots() == 1)
 
-    driver.reboot(guest.uuid, "req-reboot", [volume.key], hard=True)
+    driver.reboot(guest.uuid, "req-reboot", [volume.key])
 
     eventually(lambda: volume.boots() == 2)
     assert secrets(lab["b"]) == []

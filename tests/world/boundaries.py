@@ -106,7 +106,7 @@ class DriverFaults:
 class WatchedDriver:
     """A compute manager's grip on its hypervisor."""
 
-    EFFECTS = frozenset({"define", "power_on", "power_off", "reboot", "destroy", "set_aside"})
+    EFFECTS = frozenset({"define", "power_on", "power_off", "reboot_softly", "reboot", "destroy", "set_aside"})
 
     def __init__(self, process, driver, faults, order):
         self._process = process
@@ -134,8 +134,11 @@ class WatchedDriver:
     def power_off(self, uuid, cause, *, hard=False):
         self._do("power_off", uuid, cause, hard=hard)
 
-    def reboot(self, uuid, cause, keys=(), *, hard):
-        self._do("reboot", uuid, cause, keys, hard=hard)
+    def reboot_softly(self, uuid, cause):
+        return self._do("reboot_softly", uuid, cause)
+
+    def reboot(self, uuid, cause, keys=()):
+        self._do("reboot", uuid, cause, keys)
 
     def destroy(self, uuid, cause, *, disks):
         self._do("destroy", uuid, cause, disks=disks)

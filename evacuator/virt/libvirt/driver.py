@@ -189,15 +189,27 @@ class LibvirtDriver:
                     return
         self._connection.do(lambda call: self._kill(call, uuid))
 
-    def reboot(self, uuid: str, cause: str, keys: Sequence[Key] = (), *, hard: bool) -> None:
-        """Restart the guest.
+    def reboot_softly(self, uuid: str, cause: str) -> bool:
+        """Have the guest restart within its QEMU: at the power button, or by a reset when nothing comes of that.
 
-        A soft reboot stays within the QEMU that runs, so that however long the guest takes over it, nothing is started
-        on the strength of an old proof of ownership.
+        False also when nobody would hear that it has: then it cannot be told from a guest that does not react.
         """
-        LOG.info("%s: %s reboot of %s [%s]", self.host, "hard" if hard else "soft", uuid, cause)
-        if not hard and self._reboot_inside(uuid):
-            return
+        LOG.info("%s: soft reboot of %s [%s]", self.host, uuid, cause)
+        if not self._listener.listen(self._settings.timing.call):
+            return False
+        rebooted = self._reboots.setdefault(uuid, threading.Event())
+        try:
+            if not self._connection.ask(lambda call: self._ask_to_reboot(call, uuid)):
+                return False
+            if not rebooted.wait(self._settings.shutdown_timeout):
+                self._connection.do(lambda call: self._reset(call, uuid))
+        finally:
+            self._reboots.pop(uuid, None)
+        return self._connection.ask(lambda call: domains.runs(call.conn, uuid))
+
+    def reboot(self, uuid: str, cause: str, keys: Sequence[Key] = ()) -> None:
+        """Switch the guest off and start it."""
+        LOG.info("%s: hard reboot of %s [%s]", self.host, uuid, cause)
         start = Start(uuid, cause, keys)
 
         def effect(call: Call) -> None:
@@ -351,31 +363,14 @@ class LibvirtDriver:
             if domains.lookup(call.conn, uuid) is not None:
                 raise refusals.meaning(error, self.host, uuid) from error
 
-    def _reboot_inside(self, uuid: str) -> bool:
-        """Have the guest restart within its QEMU; False when it does not run, and has to be started.
-
-        False also when nobody would hear that it has: then it cannot be told from a guest that does not react.
-        """
-        if not self._listener.listen(self._settings.timing.call):
+    def _ask_to_reboot(self, call: Call, uuid: str) -> bool:
+        """Press the power button; False when there is nobody to feel it."""
+        domain = domains.lookup(call.conn, uuid)
+        if domain is None or domain.state()[0] not in (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED):
             return False
-        rebooted = self._reboots.setdefault(uuid, threading.Event())
-        try:
-
-            def effect(call: Call) -> bool:
-                domain = self._require(call.conn, uuid)
-                if domain.state()[0] not in (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED):
-                    return False
-                with self._explained(uuid):
-                    domain.reboot(libvirt.VIR_DOMAIN_REBOOT_ACPI_POWER_BTN)
-                return True
-
-            if not self._connection.ask(effect):
-                return False
-            if not rebooted.wait(self._settings.shutdown_timeout):
-                self._connection.do(lambda call: self._reset(call, uuid))
-        finally:
-            self._reboots.pop(uuid, None)
-        return self._connection.ask(lambda call: domains.runs(call.conn, uuid))
+        with self._explained(uuid):
+            domain.reboot(libvirt.VIR_DOMAIN_REBOOT_ACPI_POWER_BTN)
+        return True
 
     def _reset(self, call: Call, uuid: str) -> None:
         domain = domains.lookup(call.conn, uuid)

@@ -113,8 +113,13 @@ class SimulatedDriver:
             if file:
                 self._machine.stop(file, self._clock(), cause)
 
-    def reboot(self, uuid: str, cause: str, keys: Sequence[Key] = (), *, hard: bool) -> None:  # noqa: ARG002 - see above
-        """Stop and start the guest; a simulated one cannot tell a soft reboot from a hard one."""
+    def reboot_softly(self, uuid: str, cause: str) -> bool:  # noqa: ARG002 - see above
+        """Say that it did not."""
+        with self._operation("reboot_softly", uuid):
+            return False
+
+    def reboot(self, uuid: str, cause: str, keys: Sequence[Key] = ()) -> None:
+        """Stop and start the guest."""
         seconds = self._settings.power_off_seconds + self._settings.power_on_seconds
         with self._operation("reboot", uuid, seconds), self._machine.lent(keys):
             file = self._require_guest(uuid)

@@ -34,6 +34,7 @@ OPERATIONS = (
     "define",
     "power_on",
     "power_off",
+    "reboot_softly",
     "reboot",
     "destroy",
     "set_aside",

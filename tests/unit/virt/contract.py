@@ -128,20 +128,33 @@ class DriverContract:
 
         assert driver.find(running.uuid).running
 
-    @pytest.mark.parametrize("hard", [True, False])
-    def test_a_rebooted_guest_runs(self, driver, running, hard):
-        driver.reboot(running.uuid, "req-reboot", hard=hard)
+    def test_a_rebooted_guest_runs(self, driver, running):
+        driver.reboot(running.uuid, "req-reboot")
 
         assert driver.find(running.uuid).power_state is PowerState.RUNNING
 
+    def test_a_guest_reboots_softly_or_says_that_it_takes_a_hard_reboot(self, driver, running):
+        if not driver.reboot_softly(running.uuid, "req-reboot"):
+            driver.reboot(running.uuid, "req-reboot")
+
+        assert driver.find(running.uuid).power_state is PowerState.RUNNING
+
+    def test_a_soft_reboot_starts_no_guest_that_is_stopped(self, driver, defined):
+        assert driver.reboot_softly(defined.uuid, "req-reboot") is False
+
+        assert driver.find(defined.uuid).power_state is PowerState.SHUTDOWN
+
+    def test_a_guest_that_is_not_known_does_not_reboot_softly(self, driver):
+        assert driver.reboot_softly(str(uuid.uuid4()), "req-reboot") is False
+
     def test_rebooting_a_stopped_guest_starts_it(self, driver, defined):
-        driver.reboot(defined.uuid, "req-reboot", hard=True)
+        driver.reboot(defined.uuid, "req-reboot")
 
         assert driver.find(defined.uuid).power_state is PowerState.RUNNING
 
     def test_rebooting_an_unknown_guest_is_an_error(self, driver):
         with pytest.raises(errors.GuestNotFound):
-            driver.reboot(str(uuid.uuid4()), "req-reboot", hard=True)
+            driver.reboot(str(uuid.uuid4()), "req-reboot")
 
     def test_a_destroyed_guest_is_gone_although_it_ran(self, driver, running):
         driver.destroy(running.uuid, "migration 1", disks=False)
@@ -192,12 +205,11 @@ class DriverContract:
         driver.power_on(guest.uuid, "req-start", [key])
         assert driver.find(guest.uuid).running
 
-    @pytest.mark.parametrize("hard", [True, False])
-    def test_an_encrypted_guest_is_rebooted_with_its_key(self, driver, vault, hard):
+    def test_an_encrypted_guest_is_rebooted_with_its_key(self, driver, vault):
         guest, key = vault
 
-        driver.reboot(guest.uuid, "req-reboot", [key], hard=hard)
-        driver.reboot(guest.uuid, "req-reboot", [key], hard=hard)
+        driver.reboot(guest.uuid, "req-reboot", [key])
+        driver.reboot(guest.uuid, "req-reboot", [key])
 
         assert driver.find(guest.uuid).running
 

@@ -202,7 +202,7 @@ class TestJournal:
     def test_a_reboot_is_a_stop_and_a_start(self, driver, root, guest):
         driver.define(guest, DiskSource.NEW, "c")
         driver.power_on(guest.uuid, "c")
-        driver.reboot(guest.uuid, "c", hard=False)
+        driver.reboot(guest.uuid, "c")
 
         assert events(root) == ["defined", "powered_on", "powered_off", "powered_on"]
 
@@ -357,7 +357,8 @@ class TestMains:
             lambda: driver.define(running, DiskSource.EXISTING, "c"),
             lambda: driver.power_on(running.uuid, "c"),
             lambda: driver.power_off(running.uuid, "c"),
-            lambda: driver.reboot(running.uuid, "c", hard=True),
+            lambda: driver.reboot_softly(running.uuid, "c"),
+            lambda: driver.reboot(running.uuid, "c"),
             lambda: driver.destroy(running.uuid, "c", disks=True),
             lambda: driver.set_aside(running.uuid, "c"),
             driver.take_keys_back,
@@ -450,7 +451,7 @@ class TestDelays:
         slow.define(guest, DiskSource.NEW, "c")
         slow.power_on(guest.uuid, "c")
         slow.power_off(guest.uuid, "c")
-        slow.reboot(guest.uuid, "c", hard=True)
+        slow.reboot(guest.uuid, "c")
         slow.facts()
 
         assert slept == [1.0, 2.0, 4.0, 6.0]
@@ -535,7 +536,6 @@ class TestFaults:
             "inventory": {},
             "find": {"uuid": guest.uuid},
             "define": {"guest": guest, "disk": DiskSource.NEW, "cause": "c"},
-            "reboot": {"uuid": guest.uuid, "cause": "c", "hard": True},
             "destroy": {"uuid": guest.uuid, "cause": "c", "disks": True},
             "take_keys_back": {},
         }.get(operation, {"uuid": guest.uuid, "cause": "c"})
