@@ -91,15 +91,18 @@ class OrderBook:
     def reboot(self, instance: Instance, order_id: str) -> Mapping[str, Any]:
         """Restart the guest: a power-on like any other, unless it restarts by itself.
 
-        Until it is known that it did not, the proof is too old to start anything on.
+        Until it is known that it did not, the proof is too old to start anything on. As for a start, the guest may have
+        to be defined again: somebody may have undefined it, and this is what is said to bring it back.
         """
+        driver = self._host.driver
         keys = self._host.keys_of(instance, order_id)
-        self._prove(instance, order_id)
         if instance.task_state == TaskState.REBOOTING:
-            if self._host.driver.reboot_softly(instance.uuid, order_id):
-                return STARTED
             self._prove(instance, order_id)
-        self._host.driver.reboot(instance.uuid, order_id, keys)
+            if driver.reboot_softly(instance.uuid, order_id):
+                return STARTED
+        driver.define(guest_of(instance), DiskSource.EXISTING, order_id)
+        self._prove(instance, order_id)
+        driver.reboot(instance.uuid, order_id, keys)
         return STARTED
 
     def delete(self, instance: Instance, order_id: str) -> None:

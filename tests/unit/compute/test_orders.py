@@ -70,6 +70,28 @@ def test_a_guest_that_goes_off_instead_of_restarting_is_started(hosts, driver, s
     assert state(hosts, server) == ("a", "active", None)
 
 
+@pytest.mark.parametrize("hard", [True, False])
+def test_a_guest_that_somebody_undefined_is_defined_again_and_started(hosts, driver, server, hard):
+    driver.destroy(server, "somebody", disks=False)
+    driver.restarts = hard
+
+    reboot(hosts, server, hard=hard)
+
+    assert driver.find(server).running
+    assert hosts.instance(server).fault is None
+    assert state(hosts, server) == ("a", "active", None)
+
+
+def test_a_guest_whose_disk_is_gone_too_is_not_rebooted_and_the_fault_names_the_disk(hosts, driver, server):
+    driver.destroy(server, "somebody", disks=True)
+
+    reboot(hosts, server, hard=True)
+
+    assert driver.find(server) is None
+    assert f"The disk of instance {server} is not on host a" in hosts.instance(server).fault["message"]
+    assert state(hosts, server) == ("a", "active", None)
+
+
 def test_a_guest_that_goes_off_and_was_evacuated_meanwhile_is_not_started(hosts, driver, server):
     def evacuated():
         hosts.fence("a")
