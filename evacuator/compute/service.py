@@ -124,9 +124,11 @@ class ComputeService:
         self._fall_silent()
         for timer in self._timers:
             timer.join(timeout)
-        if not self._workers.stop(timeout):
+        if self._workers.stop(timeout):
+            self._manager.host.driver.close()
+        else:
+            # Closed under it, the driver would look like a hypervisor that is silent, and that may end an evacuation.
             LOG.warning("%s: work is still in hand; the next start goes on with it", self._manager.host.name)
-        self._manager.host.driver.close()
 
     def _timer(self, name: str, interval: float, task: Callable[[], object], jitter: float = 0.0) -> Timer:
         name = f"{self._manager.host.name} {name}"

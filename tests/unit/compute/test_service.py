@@ -8,21 +8,24 @@ from evacuator.compute.service import ComputeService, Intervals
 from evacuator.db import schema
 from evacuator.db.session import open_database
 from evacuator.engine.engine import Engine, Rules
+from evacuator.errors import HypervisorUnknown
 from evacuator.virt.simulated import SimulatedDriver, SimulatedSettings
+from tests.unit.compute.lost_disks import Hosts
 
 
 class Queue:
     """Workers that never come to work."""
 
-    def __init__(self):
+    def __init__(self, *, at_work=False):
         self.stopped = False
+        self.at_work = at_work
 
     def submit(self, work):
         pass
 
     def stop(self, timeout):
         self.stopped = True
-        return True
+        return not self.at_work
 
 
 class ByHand:
@@ -38,6 +41,27 @@ class ByHand:
 
     def join(self, timeout):
         pass
+
+
+class Closable(SimulatedDriver):
+    """A driver that is of no use any more once it was closed; ``meanwhile`` is what happens during a ``define``."""
+
+    def __init__(self, host, root):
+        super().__init__(host, root, SimulatedSettings())
+        self.closed = False
+        self.meanwhile = lambda: None
+
+    def define(self, guest, disk, cause):
+        super().define(guest, disk, cause)
+        self.meanwhile()
+
+    def power_on(self, uuid, cause, keys=()):
+        if self.closed:
+            raise HypervisorUnknown(host=self.host, reason="the driver was closed")
+        super().power_on(uuid, cause, keys)
+
+    def close(self):
+        self.closed = True
 
 
 class Station:
@@ -123,3 +147,28 @@ def test_a_task_that_fails_unexpectedly_is_tried_again(engine, mains, caplog):
 
     assert "switched off" in caplog.text
     assert not any(timer.stopped for timer in station.timers)
+
+
+def test_once_no_work_is_in_hand_the_driver_is_closed(engine, tmp_path):
+    driver = Closable("a", tmp_path / "hypervisors")
+    station = Station(engine, driver, "first")
+    station.service.start()
+
+    station.service.stop()
+
+    assert driver.closed
+
+
+def test_an_evacuation_that_outlasts_the_patience_of_a_stop_is_not_told_that_its_hypervisor_is_silent(tmp_path):
+    source, destination = (Closable(host, tmp_path / "hypervisors") for host in ("a", "b"))
+    hosts = Hosts(tmp_path, [source, destination], allowed=False)
+    service = ComputeService(hosts.managers["b"], Queue(at_work=True), Intervals(), lambda: lambda: None, ByHand)
+    server = hosts.create("a", None)
+    hosts.fence("a")
+    destination.meanwhile = service.stop
+
+    record = hosts.evacuate(server, starts=True)
+
+    assert record.status == "done", record.reason
+    assert destination.find(server).running
+    hosts.database.close()
