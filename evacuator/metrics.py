@@ -49,6 +49,11 @@ REFUSED = Counter(
     ["error"],
     registry=REGISTRY,
 )
+WAKEUPS_LOST = Counter(
+    "evacuator_wakeups_lost",
+    "Messages to compute managers that were dropped, the broker being away, say. What they were about is found later.",
+    registry=REGISTRY,
+)
 QUEUED = Gauge(
     "evacuator_queue_length",
     "What waits in this process: outbox (messages), notifications, or the workers of a host.",

@@ -10,6 +10,7 @@ from typing import Any
 
 import oslo_messaging
 
+from evacuator import metrics
 from evacuator.context import RequestContext
 from evacuator.db.models import Instance, Migration
 from evacuator.evacuation.states import VmState
@@ -69,7 +70,7 @@ class ComputeClient:
 
     def _cast(self, context: RequestContext, host: str, version: str, method: str, arguments: dict[str, Any]) -> None:
         prepared = self._client.prepare(server=host, version=version)
-        self._outbox.put(lambda: prepared.cast(context, method, **arguments))
+        self._outbox.put(lambda: prepared.cast(context, method, **arguments), metrics.WAKEUPS_LOST.inc)
 
 
 def _primitive(entity: Any, rpc_version: str) -> dict[str, Any]:

@@ -5,11 +5,25 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from evacuator import metrics
 from evacuator.rpc.rush import Rush
 
 LOG = logging.getLogger(__name__)
+
+
+def _nobody_counts() -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class _Message:
+    """How it is sent, by when it is sent in spite of a rush, and who counts it if it is dropped."""
+
+    send: Callable[[], None]
+    latest: float
+    lost: Callable[[], None]
 
 
 class Outbox:
@@ -30,16 +44,17 @@ class Outbox:
         self._loss = loss
         self._rush = rush or Rush()
         self._patience = patience
-        self._waiting: queue.Queue[tuple[Callable[[], None], float] | None] = queue.Queue(most)
+        self._waiting: queue.Queue[_Message | None] = queue.Queue(most)
         metrics.queue(name, self._waiting.qsize)
         self._thread = threading.Thread(target=self._send_all, name=name, daemon=True)
         self._thread.start()
 
-    def put(self, send: Callable[[], None]) -> None:
-        """Have ``send`` called soon. Never waits."""
+    def put(self, send: Callable[[], None], lost: Callable[[], None] = _nobody_counts) -> None:
+        """Have ``send`` called soon, and ``lost`` if the message is dropped. Never waits."""
         try:
-            self._waiting.put_nowait((send, time.monotonic() + self._patience))
+            self._waiting.put_nowait(_Message(send, time.monotonic() + self._patience, lost))
         except queue.Full:
+            lost()
             LOG.warning("%s: too many messages wait for the broker.", self._loss)
 
     def close(self, timeout: float = 5.0) -> None:
@@ -52,9 +67,9 @@ class Outbox:
 
     def _send_all(self) -> None:
         while (message := self._waiting.get()) is not None:
-            send, latest = message
-            self._rush.wait_until_over(latest - time.monotonic())
+            self._rush.wait_until_over(message.latest - time.monotonic())
             try:
-                send()
+                message.send()
             except Exception as error:  # noqa: BLE001 - whatever the broker's library raises, nothing depends on it
+                message.lost()
                 LOG.warning("%s: %s", self._loss, error)

@@ -166,6 +166,41 @@ def test_a_wake_up_that_cannot_be_sent_does_not_stop_the_next() -> None:
     outbox.close()
 
 
+def lost_wake_ups() -> float:
+    return metrics.REGISTRY.get_sample_value("evacuator_wakeups_lost_total") or 0.0
+
+
+def test_a_wake_up_that_cannot_be_sent_is_counted_as_lost(
+    opened: transport.Transport, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_args: object, **_kwargs: object) -> None:
+        raise oslo_messaging.MessageDeliveryFailure("the broker is away")
+
+    before = lost_wake_ups()
+    monkeypatch.setattr(opened, "_send", away)
+    cast(opened, outbox, service_version=2)
+    outbox.close()
+    assert lost_wake_ups() == before + 1
+
+
+def test_a_message_that_finds_the_outbox_full_or_cannot_be_sent_is_told_to_who_counts_it() -> None:
+    hold, taken, lost = threading.Event(), threading.Event(), []
+    outbox = Outbox(most=1)
+
+    def unsendable() -> None:
+        taken.set()
+        hold.wait()
+        raise ConnectionError("the broker is away")
+
+    outbox.put(unsendable, lambda: lost.append("sent in vain"))
+    assert taken.wait(5)
+    outbox.put(lambda: None, lambda: lost.append("arrived"))
+    outbox.put(lambda: None, lambda: lost.append("had no room"))
+    hold.set()
+    outbox.close()
+    assert lost == ["had no room", "sent in vain"]
+
+
 def test_a_message_waits_while_requests_are_answered() -> None:
     rush, sent = Rush(), threading.Event()
     outbox = Outbox(rush=rush, patience=60)
