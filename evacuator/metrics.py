@@ -33,7 +33,7 @@ EVACUATIONS = Counter(
 )
 PHASES = Histogram(
     "evacuator_phase_seconds",
-    "How long each phase of an evacuation took: accept, define, power_on, and whole, from its claim to its end.",
+    "How long each phase of an evacuation took: accept, define, power_on, and attempt, from its last claim to its end.",
     ["phase"],
     buckets=SECONDS,
     registry=REGISTRY,

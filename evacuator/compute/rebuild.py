@@ -31,7 +31,7 @@ class Rebuilder:
             if assignment is None:
                 return
             try:
-                with metrics.phase("whole"):
+                with metrics.phase("attempt"):
                     self._carry_out(assignment)
             except Overtaken as overtaken:
                 # The acknowledgement of our own commit may have been lost, or somebody else has the instance now.
