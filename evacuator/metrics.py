@@ -3,7 +3,7 @@
 Every process counts what it does itself; their sum is what happened.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -73,6 +73,33 @@ HEARTBEAT_AGE = Gauge(
     registry=REGISTRY,
 )
 UP = Gauge("evacuator_compute_up", "Whether each compute service is up: 1 or 0.", ["host"], registry=REGISTRY)
+
+#: What each of these can count. All of it is shown from the beginning, as 0: in Prometheus a counter that first appears
+#: as 1 has not increased, and the first failure is the one to hear of.
+KNOWN: Mapping[Counter, Sequence[str]] = {
+    TRANSITIONS: ("accept", "claim", "reclaim", "reassign", "finish", "clean", "no-host", "fail"),
+    EVACUATIONS: ("done", "failed", "error"),
+    REFUSED: (
+        "ComputeHostNotFound",
+        "ComputesTooOld",
+        "DatabaseRefuses",
+        "DatabaseUnavailable",
+        "EvacuationInProgress",
+        "ForceWithoutHost",
+        "InstanceChanged",
+        "InstanceInvalidState",
+        "InstanceNotFound",
+        "InstanceNotReady",
+        "PasswordOnSharedStorage",
+        "PolicyForbids",
+        "SameHost",
+        "SourceInUse",
+        "UnsupportedRpcVersion",
+    ),
+}
+for _counter, _labels in KNOWN.items():
+    for _label in _labels:
+        _counter.labels(_label)
 
 
 @contextmanager

@@ -3,6 +3,11 @@
 import pytest
 
 from evacuator import metrics
+from evacuator.api import evacuate_request
+from evacuator.engine import accept
+from evacuator.engine.record import ENDS
+from evacuator.errors import EvacuatorError
+from evacuator.evacuation.transitions import TRANSITIONS, Step
 from evacuator.virt.simulated import SimulatedDriver, SimulatedSettings
 from tests.unit.compute.lost_disks import Hosts
 
@@ -18,6 +23,26 @@ def hosts(tmp_path):
 def counted(name, **labels):
     """Return a number as a page of metrics shows it; None where it is not there."""
     return metrics.REGISTRY.get_sample_value(name, labels)
+
+
+def test_every_step_and_every_end_of_an_evacuation_is_shown_before_it_happens():
+    steps = {"accept", *Step}
+    ends = {TRANSITIONS[step].target for step in ENDS}
+
+    assert set(metrics.KNOWN[metrics.TRANSITIONS]) == steps
+    assert set(metrics.KNOWN[metrics.EVACUATIONS]) == ends
+    assert all(counted("evacuator_transitions_total", step=step) is not None for step in steps)
+    assert all(counted("evacuator_evacuations_total", outcome=end) is not None for end in ends)
+
+
+def test_every_reason_to_refuse_an_evacuation_is_shown_before_it_is_one():
+    named = vars(accept) | vars(evacuate_request)
+    errors = {name for name, value in named.items() if isinstance(value, type) and issubclass(value, EvacuatorError)}
+    unheard = {"Overtaken", "RoomTaken"}  # it is tried again, or said otherwise
+    refusals = {"PolicyForbids", "InstanceNotFound", "DatabaseRefuses", "DatabaseUnavailable", *errors} - unheard
+
+    assert set(metrics.KNOWN[metrics.REFUSED]) == refusals
+    assert all(counted("evacuator_evacuations_refused_total", error=name) is not None for name in refusals)
 
 
 def test_an_attempt_is_measured_once_from_claim_to_end(hosts):
