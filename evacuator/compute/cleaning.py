@@ -46,13 +46,17 @@ class Cleaner:
 
     def _complete(self, record: Migration) -> None:
         """End an evacuation whose guest is gone. Its disk stays out of the way of another that comes back here."""
+        host = self._host
         try:
             if record.disk == DiskSource.REPLACED:
-                self._host.driver.set_aside(record.instance_uuid, f"migration {record.id}")
+                # Whoever was frozen here may have the disk of a server before it that has come back since.
+                if not host.proven(lambda: clean.is_owed(host.engine, record.id)):
+                    return
+                host.driver.set_aside(record.instance_uuid, f"migration {record.id}")
         except (DriverError, HypervisorUnknown) as error:
-            LOG.warning("%s: %s", self._host.name, error)
+            LOG.warning("%s: %s", host.name, error)
         else:
-            clean.complete_cleaned(self._host.engine, self._host.name, record.id)
+            clean.complete_cleaned(host.engine, host.name, record.id)
 
     def _take_keys_back(self) -> None:
         try:

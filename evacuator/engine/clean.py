@@ -1,6 +1,7 @@
 """What a host that comes back still owes the database."""
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from evacuator.db import instances, migrations, nodes
 from evacuator.db.models import Migration
@@ -26,6 +27,16 @@ def cleaned(engine: Engine, host: str, present: Collection[str]) -> Sequence[Mig
     """Return the evacuations away from ``host`` that are done, and whose guest is not among those ``present``."""
     records = engine.database.read(lambda session: migrations.done_away_from(session, host))
     return [record for record in records if record.instance_uuid not in present]
+
+
+def is_owed(engine: Engine, migration_id: int) -> bool:
+    """Read anew whether an evacuation is done and its source has not been cleaned yet."""
+
+    def look(session: Any) -> bool:
+        record = migrations.get(session, migration_id)
+        return record is not None and record.status == Status.DONE
+
+    return engine.database.read(look)
 
 
 def complete_cleaned(engine: Engine, host: str, migration_id: int) -> bool:

@@ -9,8 +9,9 @@ host a power off|on        the mains: guests and manager die; this is what "fenc
 host a network off|on      database and broker are out of reach, guests run on
 host a freeze|thaw         the manager stops in its tracks, guests run on
 compute a crash|restart    the manager alone; guests run on
+compute a another          a second one beside it, which was frozen, say
 compute a version 1        from its next restart it is an older release
-api crash|restart|another|thaw
+api crash|restart|thaw     api another: beside the one before
 force-down a, force-up a
 broker drop|duplicate|delay|reorder N, broker off|on
 database fail|deadlock|lose N, database off|on        lose: it commits, and nobody hears so
@@ -27,6 +28,7 @@ expect web runs on a and b                            two copies: a host was dec
 """
 
 import re
+from functools import partial
 
 from evacuator.evacuation.states import VmState
 from tests.world.shelf import OWNER, STRANGER
@@ -88,8 +90,10 @@ def _network(world, host, position):
 
 
 def _freeze(world, host, how):
-    if world.computes[host]:
-        world.computes[host].frozen = how == "freeze"
+    if how == "thaw":
+        world.thaw(host)
+    elif world.computes[host]:
+        world.computes[host].frozen = True
 
 
 def _compute(world, host, how):
@@ -97,7 +101,7 @@ def _compute(world, host, how):
         if world.computes[host]:
             world.crash(world.computes[host])
     else:
-        world.compute_restart(host)
+        {"restart": world.compute_restart, "another": world.compute_another}[how](host)
 
 
 def _version(world, host, version):
@@ -109,7 +113,7 @@ def _api(world, how):
         if world.api:
             world.crash(world.api)
     else:
-        {"restart": world.api_restart, "another": world.api_another, "thaw": world.api_thaw}[how]()
+        {"restart": world.api_restart, "another": world.api_another, "thaw": partial(world.thaw, "api")}[how]()
 
 
 def _force(world, direction, host):
@@ -194,7 +198,7 @@ COMMANDS = {
     rf"host {NAME} power (off|on)": _switch,
     rf"host {NAME} network (off|on)": _network,
     rf"host {NAME} (freeze|thaw)": _freeze,
-    rf"compute {NAME} (crash|restart)": _compute,
+    rf"compute {NAME} (crash|restart|another)": _compute,
     rf"compute {NAME} version {NUMBER}": _version,
     r"api (crash|restart|another|thaw)": _api,
     rf"force-(down|up) {NAME}": _force,

@@ -166,6 +166,88 @@ def test_a_source_that_slept_over_a_deletion_takes_no_disk_from_under_a_server_t
     assert not world.has_disk(world.instances["web"])
 
 
+# -- two managers of one host
+
+
+def test_a_manager_that_slept_while_another_took_its_place_takes_nothing_away(tell):
+    tell(
+        """
+        create web on a
+        delay 70
+        host a power off
+        force-down a
+        evacuate web 2.95 to b
+        expect web STOPPED on b
+        process a freeze after read ownership_of 2
+        host a power on
+        compute a another
+        delay 60
+        force-up a
+        delay 60
+        host b power off
+        force-down b
+        evacuate web 2.94 to a
+        start web
+        delay 5
+        expect web runs on a
+        host a thaw
+        delay 60
+        expect web runs on a
+        settle
+        """
+    )
+
+
+def test_a_stop_that_a_manager_slept_over_stops_nothing_that_was_started_since(tell):
+    tell(
+        """
+        create web on a
+        delay 70
+        process a freeze after begin_order
+        stop web
+        compute a another
+        delay 30
+        expect web STOPPED on a
+        start web
+        delay 5
+        host a thaw
+        delay 5
+        expect web runs on a
+        settle
+        """
+    )
+
+
+def test_a_manager_that_slept_sets_no_disk_aside_that_is_in_use_again():
+    with a_world(**LOST) as world:
+        tell_of(
+            world,
+            """
+            create web on a
+            delay 70
+            host a power off
+            force-down a
+            evacuate web 2.95 to b
+            expect web STOPPED on b
+            process a freeze after read cleaned
+            host a power on
+            compute a another
+            delay 60
+            force-up a
+            delay 60
+            host b power off
+            force-down b
+            evacuate web 2.95 to a
+            delay 10
+            expect web STOPPED on a
+            host a thaw
+            delay 10
+            expect web STOPPED on a
+            """,
+        )
+        assert disk(world, "a").exists()
+
+
 # -- a start that fails
 
 

@@ -243,9 +243,10 @@ class World:
         self.api.engine = self._engine(self.api, lambda: True)
         self.api.client = Client(self.api.engine)
 
-    def api_thaw(self):
+    def thaw(self, name):
+        """Let every process of this name go on."""
         for process in self.hub.processes:
-            if process.name == "api":
+            if process.name == name:
                 process.frozen = False
 
     def _engine(self, process, reachable):
@@ -256,6 +257,10 @@ class World:
     def compute_restart(self, host):
         if self.computes.get(host) is not None:
             self.crash(self.computes[host])
+        self.compute_another(host)
+
+    def compute_another(self, host):
+        """Start a manager that is the host's from now on; one before keeps what it has in hand."""
         self.computes[host] = process = Process(self.hub, host)
         driver = SimulatedDriver(host, self.hypervisors, self.settings, self.time, process.sleep)
         manager = self._manager(process, WatchedDriver(process, driver, self.driver_faults[host], self.order_of))
