@@ -17,6 +17,7 @@ from evacuator.cmd.options import add_config_file, add_listen
 from evacuator.compute.service import ComputeService
 from evacuator.conf.libvirt import require_sections_of
 from evacuator.db import schema
+from evacuator.db.session import Database
 from evacuator.errors import NotConfigured
 from evacuator.rpc.transport import prefer_in_process
 from evacuator.virt.driver import Driver
@@ -59,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
         directory = closing.enter_context(state_dir.held(args.state_dir))
         database = wiring.database_of(conf, default=state_dir.sqlite_url(directory))
         closing.callback(database.close)
+        refuse_two_truths(directory, database)
         schema.upgrade(database)
         messaging = wiring.messaging_of(conf)
         closing.callback(messaging.close)
@@ -73,6 +75,23 @@ def run(args: argparse.Namespace) -> int:
         _announce(conf, server.url)
         wait()
     return 0
+
+
+def refuse_two_truths(directory: Path, database: Database) -> None:
+    """Refuse to serve another database than the one that the state directory has.
+
+    Its hosts would come up there without their servers, and whoever moves a site finds the new database in use.
+
+    :raises NotConfigured:
+    """
+    own = directory / state_dir.DATABASE
+    if not own.is_file() or (database.file is not None and database.file.resolve() == own.resolve()):
+        return
+    raise NotConfigured(
+        reason=f"{own} has the hosts and servers of this site, and [database] connection names another database. For "
+        "many machines run `evacuator api` and `evacuator compute` in place of all-in-one; to go on with the file take "
+        "connection out of the configuration; for all-in-one on that other database move the file away."
+    )
 
 
 def _bind(conf: cfg.ConfigOpts, application: WSGIApplication, args: argparse.Namespace) -> HttpServer:

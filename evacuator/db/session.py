@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 from oslo_db import api as oslo_db_api
@@ -80,6 +81,13 @@ class Database:
             jitter=True,
             exception_checker=is_transient,
         )(_call)
+
+    @property
+    def file(self) -> Path | None:
+        """The file that it is, with SQLite; None where a server keeps it."""
+        if self.engine.dialect.name != "sqlite":
+            return None
+        return Path(self.engine.url.database or ":memory:")
 
     def read(self, work: Callable[[Session], T]) -> T:
         """Run ``work``, which only looks, again if the connection was lost.

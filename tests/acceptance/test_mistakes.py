@@ -67,6 +67,16 @@ def test_a_state_directory_that_others_own_is_told_in_a_sentence(run: Run, tmp_p
     assert "Traceback" not in told.stderr
 
 
+def test_the_database_of_a_state_directory_is_not_left_for_another_one(run: Run, make_site: MakeSite) -> None:
+    site = make_site(hosts="a")
+    assert site.stop() == 0
+    told = run(f"all-in-one --state-dir {site.state_dir} --hosts a --port 0", SQLITE)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert "[database] connection names another database" in told.stderr
+    assert "`evacuator api` and `evacuator compute`" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
 def test_a_port_that_is_taken_is_told_in_a_sentence(run: Run, site: Site) -> None:
     for command in (ALL_IN_ONE, "api"):
         told = run(f"{command} --port {site.url.rpartition(':')[2]}", SQLITE)
