@@ -1,4 +1,4 @@
-"""What is counted while a process works, for Prometheus; ``docs/operating.md`` says what each is good for.
+"""What is counted while a process works, for Prometheus; ``docs/from-one-to-many.md`` says what each is good for.
 
 Every process counts what it does itself; their sum is what happened.
 """
