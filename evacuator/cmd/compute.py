@@ -22,10 +22,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "Exit status: 0 when it was told to stop, 3 when another process manages the host by now, or its service was "
         "deleted.",
     )
-    parser.add_argument("--host", metavar="H", help="the host's name in the services API (default: [DEFAULT] host)")
+    parser.add_argument(
+        "--host", metavar="H", type=_name, help="the host's name in the services API (default: [DEFAULT] host)"
+    )
     parser.add_argument("--state-dir", metavar="D", type=Path, help="where simulated hypervisors are kept")
     add_config_file(parser)
     parser.set_defaults(run=run)
+
+
+def _name(text: str) -> str:
+    # What a unit makes of a variable that nobody set. This machine's name in its place would be another host.
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty: give the name that the host has in the services list")
+    return text
 
 
 def run(args: argparse.Namespace) -> int:

@@ -33,6 +33,7 @@ MISTAKES = {
     "no pin": ("api --port 0", SQLITE + "[upgrade_levels]\ncompute = auto\n", "compute = auto is no version"),
     "no port": ("api --port 65536", SQLITE, "65536 is no port"),
     "no host": ("all-in-one --state-dir {here}/site --hosts ../a", "", "cannot be called '../a'"),
+    "a name that a unit's file should have": ("compute --host=", SQLITE, "--host: it is empty: give the name"),
     "a file in the way": ("all-in-one --state-dir {here}/settings.conf --hosts a", "", "cannot be used: [Errno 17]"),
 }  # fmt: skip
 
