@@ -1,6 +1,7 @@
 """``evacuator db``: the schema of the database."""
 
 import argparse
+import shlex
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from evacuator.cmd import state_dir, wiring
 from evacuator.cmd.options import add_config_file
 from evacuator.db import schema
 from evacuator.db.copy import copy_all
-from evacuator.db.session import open_database
+from evacuator.db.session import Database, open_database
 from evacuator.errors import NotConfigured
+
+SOURCE = "the state directory of all-in-one, or the SQLAlchemy URL of a database"
 
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -20,6 +23,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     commands = parser.add_subparsers(metavar="WHAT", required=True)
     up = commands.add_parser("upgrade", help="bring the schema to the newest version, or to REVISION")
     up.add_argument("revision", metavar="REVISION", nargs="?", default="head")
+    up.add_argument("--database", metavar="SOURCE", help=f"in place of the configured one: {SOURCE}")
     up.set_defaults(run=upgrade)
     version = commands.add_parser("version", help="print the version that the database has, and the newest")
     version.set_defaults(run=show_version)
@@ -29,9 +33,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         description="Copy every row of another database, such as the SQLite file of all-in-one, to the configured one, "
         "which has to be empty but for its tables (`evacuator db upgrade`). Nothing may run on either meanwhile.",
     )
-    copy.add_argument(
-        "source", metavar="SOURCE", help="the state directory of all-in-one, or the SQLAlchemy URL of a database"
-    )
+    copy.add_argument("source", metavar="SOURCE", help=SOURCE)
     copy.set_defaults(run=copy_database)
     for command in (up, version, copy):
         add_config_file(command)
@@ -39,10 +41,12 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def upgrade(args: argparse.Namespace) -> int:
     """Bring the schema to a version."""
-    database = wiring.database_of(cfg.CONF, patience=None)
-    before = schema.current(database)
-    schema.upgrade(database, args.revision)
-    after = schema.current(database)
+    with ExitStack() as closing:
+        database = named(args.database, closing) if args.database else wiring.database_of(cfg.CONF, patience=None)
+        closing.callback(database.close)
+        before = schema.current(database)
+        schema.upgrade(database, args.revision)
+        after = schema.current(database)
     print(
         f"The schema is at {after}." if before == after else f"The schema went from {before or 'nothing'} to {after}."
     )
@@ -54,20 +58,29 @@ def copy_database(args: argparse.Namespace) -> int:
     target = wiring.database_of(cfg.CONF, patience=None)
     with ExitStack() as closing:
         closing.callback(target.close)
-        if "://" in args.source:
-            url = args.source
-        else:
-            directory = Path(args.source)
-            url = state_dir.sqlite_url(directory)
-            if not (directory / state_dir.DATABASE).is_file():
-                raise NotConfigured(reason=f"There is no {state_dir.DATABASE} in {directory}.")
-            # Whoever holds the directory writes to it.
-            closing.enter_context(state_dir.held(directory))
-        source = open_database(url, patience=None)
+        source = named(args.source, closing)
         closing.callback(source.close)
-        for table, rows in copy_all(source, target).items():
+        upgrade_source = f"{schema.UPGRADE} --database {shlex.quote(args.source)}"
+        for table, rows in copy_all(source, target, upgrade_source).items():
             print(f"{table}: {rows}")
     return 0
+
+
+def named(source: str, closing: ExitStack) -> Database:
+    """Open a database that exists, by its URL or by the state directory that it is in, which is held meanwhile.
+
+    :raises NotConfigured: there is none.
+    :raises StateDirectoryInUse: all-in-one runs on it.
+    """
+    directory = None if "://" in source else Path(source)
+    database = open_database(state_dir.sqlite_url(directory) if directory else source, patience=None)
+    if database.file is not None and not database.file.is_file():
+        # SQLite would make an empty one.
+        raise NotConfigured(reason=f"There is no file {database.file}: name the database that there is.")
+    if directory is not None:
+        # Whoever holds the directory writes to it.
+        closing.enter_context(state_dir.held(directory))
+    return database
 
 
 def show_version(_args: argparse.Namespace) -> int:

@@ -86,7 +86,7 @@ def schema_version(database: Database) -> Result:
     if found == newest:
         return Result(Code.SUCCESS, f"is at {newest}, the newest")
     said = f"is at {found}" if found else "is empty"
-    return Result(Code.FAILURE, f"{said}, this release needs {newest}: run `evacuator db upgrade`")
+    return Result(Code.FAILURE, f"{said}, {schema.way_out(found)}")
 
 
 def rpc_pin(pin: str | None) -> Result:

@@ -62,10 +62,9 @@ def require_schema(database: Database) -> None:
 
     :raises NotConfigured: it has another one.
     """
-    found, known = schema.current(database), schema.head()
-    if found != known:
-        reason = f"The database has schema {found or 'none'}, this program reads {known}. Run `evacuator db upgrade`."
-        raise NotConfigured(reason=reason)
+    found = schema.current(database)
+    if found != schema.head():
+        raise NotConfigured(reason=f"The database has schema {found or 'none'}, {schema.way_out(found)}.")
 
 
 def _forbid_writing(connection: Any, _record: Any) -> None:

@@ -16,16 +16,18 @@ ROWS = 500
 GIVEN = Flavor
 
 
-def copy_all(source: Database, target: Database) -> Mapping[str, int]:
+def copy_all(source: Database, target: Database, upgrade_source: str = schema.UPGRADE) -> Mapping[str, int]:
     """Copy every row, with its number, and return how many of each table; all of it or nothing.
+
+    ``upgrade_source``: the command that brings the source to the newest schema.
 
     :raises NotConfigured: either is not at the newest schema, or there is something in the target already.
     """
-    for database, which in ((source, "The old database"), (target, "The new database")):
-        found, newest = schema.current(database), schema.head()
-        if found != newest:
+    for database, which, upgrade in ((source, "old", upgrade_source), (target, "new", schema.UPGRADE)):
+        found = schema.current(database)
+        if found != schema.head():
             said = f"is at {found}" if found else "is empty"
-            raise NotConfigured(reason=f"{which} {said}, {newest} is needed: run `evacuator db upgrade` for it first.")
+            raise NotConfigured(reason=f"The {which} database {said}, {schema.way_out(found, upgrade)}.")
     with source.engine.connect() as reading, target.engine.begin() as writing:
         _require_empty(writing)
         writing.execute(delete(GIVEN))

@@ -21,6 +21,9 @@ _PACKAGE = Path(evacuator.__file__).parent
 #: In a wheel the scripts lie inside the package, in a checkout beside it.
 _PLACES = (_PACKAGE / "migrations", _PACKAGE.parent / "migrations")
 
+#: The command that brings the configured database to the newest revision.
+UPGRADE = "evacuator db upgrade"
+
 
 def _scripts() -> Path:
     for place in _PLACES:
@@ -41,6 +44,9 @@ def _config() -> Any:
 def _changing(database: Database) -> Iterator[Any]:
     from alembic.util import CommandError  # noqa: PLC0415 - see above
 
+    found = current(database)
+    if is_newer(found):
+        raise NotConfigured(reason=f"The schema is left as it is: it is at {found}, {way_out(found)}.")
     config = _config()
     try:
         with answering(), database.engine.connect() as connection:
@@ -54,11 +60,17 @@ def _changing(database: Database) -> Iterator[Any]:
 def upgrade(database: Database, revision: str = "head") -> None:
     """Bring the schema to ``revision``; one that is there already is left alone.
 
-    :raises NotConfigured: there is no such revision, or the database has one that this release does not know.
+    :raises NotConfigured: there is no such revision, it is an older one than the database has, or that is one which
+        this release does not know.
     :raises DatabaseUnavailable:
     """
     from alembic import command  # noqa: PLC0415 - see above
 
+    found = current(database)
+    if found in _revisions() and revision in _revisions() and revision < found:
+        raise NotConfigured(
+            reason=f"The schema is left as it is: it is at {found}, and an upgrade to {revision} is none."
+        )
     with _changing(database) as config:
         command.upgrade(config, revision)
 
@@ -85,5 +97,20 @@ def current(database: Database) -> str | None:
 
 def head() -> str | None:
     """Return the newest revision that this release knows."""
-    scripts = (_scripts() / "versions").glob("[0-9]*.py")
-    return max((script.name.partition("_")[0] for script in scripts), default=None)
+    return max(_revisions(), default=None)
+
+
+def _revisions() -> set[str]:
+    return {script.name.partition("_")[0] for script in (_scripts() / "versions").glob("[0-9]*.py")}
+
+
+def is_newer(found: str | None) -> bool:
+    """Tell whether a database's revision is one that only a later release can have made."""
+    return found is not None and found not in _revisions()
+
+
+def way_out(found: str | None, upgrade: str = UPGRADE) -> str:
+    """Say what is to be done about a revision that is not the newest; ``upgrade`` is the command that changes it."""
+    if is_newer(found):
+        return f"newer than this program, which knows {head()}: upgrade the program"
+    return f"this program needs {head()}: run `{upgrade}`"

@@ -27,6 +27,8 @@ MISTAKES = {
     "a database that nobody has": ("api --port 0", DATABASE.format(url="oracle://x"), "evacuator[mysql]"),
     "a database that nobody has to copy": ("db copy oracle://x", SQLITE, "[database] connection cannot be used"),
     "no such schema": ("db upgrade 4711", SQLITE, "The schema is left as it is: Can't locate revision"),
+    "no database to copy": ("db copy sqlite:///{here}/typo", SQLITE, "There is no file"),
+    "no database to upgrade": ("db upgrade --database {here}", SQLITE, "There is no file"),
     "no such broker": ("api --port 0", SQLITE + "[DEFAULT]\ntransport_url = foo://x\n", "transport_url cannot be used"),
     "no number": (ALL_IN_ONE, "[DEFAULT]\nreport_interval = often\n", "could not convert string to float: 'often'"),
     "heartbeats too far apart": (ALL_IN_ONE, "[DEFAULT]\nreport_interval = 30\n", "too long for service_down_time"),

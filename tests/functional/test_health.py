@@ -44,7 +44,16 @@ def test_ready_with_a_database_that_answers_and_has_the_newest_schema(upgraded):
 def test_not_ready_with_another_schema(site):
     answer = site.ask("GET", "/healthcheck?detailed", status=503)
     assert answer.json["status"] == "not ready"
-    assert answer.json["checks"]["schema"] == {"ok": False, "says": f"is empty, {schema.head()} is needed"}
+    assert answer.json["checks"]["schema"] == {
+        "ok": False,
+        "says": f"is empty, this program needs {schema.head()}: run `evacuator db upgrade`",
+    }
+
+
+def test_a_schema_of_a_later_release_asks_for_that_release(upgraded):
+    upgraded.sql("UPDATE alembic_version SET version_num = '0099'")
+    answer = upgraded.ask("GET", "/healthcheck?detailed", status=503)
+    assert answer.json["checks"]["schema"]["says"].endswith(": upgrade the program")
 
 
 def test_not_ready_without_a_database(site):

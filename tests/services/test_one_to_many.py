@@ -79,6 +79,7 @@ def test_what_one_process_had_is_there_and_goes_on_with_many(tmp_path: Path, ser
 def test_a_database_that_is_not_upgraded_is_not_filled(tmp_path: Path) -> None:
     config = tmp_path / "evacuator.conf"
     config.write_text(f"[database]\nconnection = sqlite:///{tmp_path}/new.sqlite\n")
+    (tmp_path / "old.sqlite").touch()
     refused = run("db", "copy", f"sqlite:///{tmp_path}/old.sqlite", config=config)
     assert refused.returncode == 1
     assert "evacuator db upgrade" in refused.stderr

@@ -30,7 +30,7 @@ class Healthcheck:
         if found.error is None:
             at = f"is at {found.revision}" if found.revision else "is empty"
             ok = found.revision == self._newest
-            checks["schema"] = {"ok": ok, "says": at if ok else f"{at}, {self._newest} is needed"}
+            checks["schema"] = {"ok": ok, "says": at if ok else f"{at}, {schema.way_out(found.revision)}"}
         ready = all(check["ok"] for check in checks.values())
         response.status = falcon.HTTP_200 if ready else falcon.HTTP_503
         # The broker is no condition: evacuations are accepted, and end, without it.

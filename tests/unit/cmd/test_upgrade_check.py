@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from oslo_config import cfg
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from evacuator.cmd import state_dir, upgrade_check
 from evacuator.cmd.main import configure
@@ -77,7 +77,17 @@ def test_another_schema_is_a_failure_and_the_rest_is_not_looked_at(run, tmp_path
 
     found = report(capsys)
     assert set(found) == {"schema", "RPC pin"}
-    assert found["schema"] == ("failure", f"is empty, this release needs {schema.head()}: run `evacuator db upgrade`")
+    assert found["schema"] == ("failure", f"is empty, this program needs {schema.head()}: run `evacuator db upgrade`")
+
+
+def test_a_schema_of_a_later_release_asks_for_that_release(run, database, tmp_path, capsys):
+    database.write(lambda transaction: transaction.execute(text("UPDATE alembic_version SET version_num = '0099'")))
+
+    assert run("--state-dir", tmp_path) == 2
+
+    ended, details = report(capsys)["schema"]
+    assert ended == "failure"
+    assert details == f"is at 0099, newer than this program, which knows {schema.head()}: upgrade the program"
 
 
 @pytest.mark.parametrize(("version", "shown"), [(1, "1"), (None, "unknown")])

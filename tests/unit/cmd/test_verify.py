@@ -133,7 +133,7 @@ def test_a_database_of_another_schema_names_the_command_to_run(run, tmp_path, ca
     open_database(state_dir.sqlite_url(tmp_path)).read(lambda session: session.connection())
 
     assert run("--state-dir", tmp_path) == 2
-    assert "Run `evacuator db upgrade`" in capsys.readouterr().err
+    assert "run `evacuator db upgrade`" in capsys.readouterr().err
 
 
 def test_no_database_at_all_says_how_to_name_one(run, capsys):

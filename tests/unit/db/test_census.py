@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import insert, text, update
 
 from evacuator.db import census, flavors, nodes, schema, services
 from evacuator.db.models import Allocation, ComputeNode, Instance, InstanceAction, Migration, Service
@@ -201,6 +201,17 @@ def test_another_schema_is_refused_with_the_command_that_changes_it(url):
     with pytest.raises(NotConfigured, match=r"schema none.*`evacuator db upgrade`"):
         census.require_schema(looking)
     looking.close()
+
+
+def test_a_schema_of_a_later_release_is_refused_with_what_to_upgrade(url):
+    database = open_database(url)
+    schema.upgrade(database)
+    database.write(lambda transaction: transaction.execute(text("UPDATE alembic_version SET version_num = '0099'")))
+    with pytest.raises(NotConfigured, match=r"schema 0099, newer than this program.*upgrade the program"):
+        census.require_schema(database)
+    with pytest.raises(NotConfigured, match=r"it is at 0099, newer than this program"):
+        schema.upgrade(database)
+    database.close()
 
 
 def test_this_schema_is_accepted(looking):
