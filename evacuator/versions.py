@@ -23,6 +23,9 @@ SERVICE_VERSION_HISTORY = (
 #: What the running code is.
 SERVICE_VERSION = SERVICE_VERSION_HISTORY[-1].version
 
+#: Every RPC version that there is: a message cannot be held at any other.
+RPC_VERSIONS = tuple(f"{major}.{minor}" for major, minor in (release.rpc for release in SERVICE_VERSION_HISTORY))
+
 #: The RPC version from which ``rebuild_instance`` carries the state to end in.
 TARGET_STATE_RPC = (1, 1)
 

@@ -10,13 +10,12 @@ from oslo_upgradecheck.upgradecheck import Code, Result, UpgradeCommands
 
 from evacuator.cmd import verify
 from evacuator.cmd.options import add_config_file
-from evacuator.conf.rpc import is_version
 from evacuator.db import census, schema
 from evacuator.db.session import Database
 from evacuator.errors import EvacuatorError
 from evacuator.evacuation.invariants import records
 from evacuator.evacuation.invariants.facts import Census, Site
-from evacuator.versions import SERVICE_VERSION, TARGET_STATE_RPC, TARGET_STATE_SERVICE_VERSION
+from evacuator.versions import RPC_VERSIONS, SERVICE_VERSION, TARGET_STATE_RPC, TARGET_STATE_SERVICE_VERSION
 
 WORDS = {Code.SUCCESS: "ok", Code.WARNING: "warning", Code.FAILURE: "failure"}
 
@@ -94,8 +93,8 @@ def rpc_pin(pin: str | None) -> Result:
     if not pin:
         return Result(Code.SUCCESS, "is not set")
     needed = ".".join(map(str, TARGET_STATE_RPC))
-    if not is_version(pin):
-        return Result(Code.FAILURE, f"compute = {pin} is no version: write it like {needed}, or remove it")
+    if pin not in RPC_VERSIONS:
+        return Result(Code.FAILURE, f"compute = {pin} is none of {', '.join(RPC_VERSIONS)}: choose one, or remove it")
     if tuple(map(int, pin.split("."))) >= TARGET_STATE_RPC:
         return Result(Code.SUCCESS, f"is {pin}, which carries a target state")
     said = f"compute = {pin} is below {needed}, so that microversion 2.95 is refused: remove it from [upgrade_levels]"
@@ -105,16 +104,21 @@ def rpc_pin(pin: str | None) -> Result:
 def compute_services(taken: Census) -> Result:
     """Compare the versions of the compute services with what 2.95 needs, and with what is known here."""
     newer = [service.host for service in taken.services if (service.version or 0) > SERVICE_VERSION]
-    if newer:
-        return Result(Code.FAILURE, f"newer than this release: {_some(newer)}; upgrade this program first")
     old = [
         f"{service.host} (version {service.version or 'unknown'})"
         for service in taken.services
         if (service.version or 0) < TARGET_STATE_SERVICE_VERSION
     ]
+    said = []
+    if newer:
+        said.append(f"newer than this release: {_some(newer)}; upgrade this program first")
     if old:
-        said = f"microversion 2.95 needs version {TARGET_STATE_SERVICE_VERSION}, older are: {_some(old)}; upgrade and"
-        return Result(Code.WARNING, f"{said} restart them, or delete the services of hosts that are gone for good")
+        said.append(
+            f"microversion 2.95 needs version {TARGET_STATE_SERVICE_VERSION}, older are: {_some(old)}; upgrade and "
+            "restart them, or delete the services of hosts that are gone for good"
+        )
+    if said:
+        return Result(Code.FAILURE if newer else Code.WARNING, "; ".join(said))
     if not taken.services:
         return Result(Code.SUCCESS, "there are none yet")
     return Result(Code.SUCCESS, f"all {len(taken.services)} honour microversion 2.95")

@@ -15,7 +15,6 @@ from evacuator.compute.host import Host
 from evacuator.compute.manager import ComputeManager
 from evacuator.compute.service import ComputeService, Intervals
 from evacuator.compute.workers import Workers
-from evacuator.conf.rpc import is_version
 from evacuator.db.session import PATIENCE_SECONDS, Database, open_database
 from evacuator.engine.engine import Engine, Notifier, Rules, Silence
 from evacuator.errors import NotConfigured
@@ -24,6 +23,7 @@ from evacuator.rpc import notifier, server, transport
 from evacuator.rpc.client import ComputeClient
 from evacuator.rpc.outbox import Outbox
 from evacuator.rpc.rush import Rush
+from evacuator.versions import RPC_VERSIONS
 from evacuator.virt.driver import Driver
 from evacuator.virt.simulated import FOLDER, SimulatedDriver, SimulatedSettings
 
@@ -54,8 +54,12 @@ def rules_of(conf: cfg.ConfigOpts) -> Rules:
     :raises NotConfigured: they contradict each other, or one is none.
     """
     pin, report, down_time = conf.upgrade_levels.compute, conf.report_interval, conf.service_down_time
-    if pin and not is_version(pin):
-        raise NotConfigured(reason=f"[upgrade_levels] compute = {pin} is no version: write it like 1.1, or remove it.")
+    if pin and pin not in RPC_VERSIONS:
+        # oslo.messaging takes a version of another kind for one that can carry no message.
+        raise NotConfigured(
+            reason=f"[upgrade_levels] compute = {pin} is no version of the messages that this release knows: choose "
+            f"one of {', '.join(RPC_VERSIONS)}, or remove it."
+        )
     if report >= down_time / 2:
         # Whoever is heard no more often than that has a gap between any two heartbeats: see db/services.py.
         raise NotConfigured(

@@ -1,7 +1,5 @@
 """``[upgrade_levels]``: what the messages between services may contain. ``transport_url`` is oslo.messaging's own."""
 
-import re
-
 from oslo_config import cfg
 
 GROUP = cfg.OptGroup("upgrade_levels", title="Pins for rolling upgrades")
@@ -13,11 +11,6 @@ OPTS = [
         "Below 1.1, which carries the target state, microversion 2.95 is refused. If not set: the newest.",
     ),
 ]
-
-
-def is_version(pin: str) -> bool:
-    """Tell whether a pin is written as a version is."""
-    return re.fullmatch(r"[0-9]+\.[0-9]+", pin) is not None
 
 
 def register(conf: cfg.ConfigOpts) -> None:

@@ -33,6 +33,7 @@ MISTAKES = {
     "no number": (ALL_IN_ONE, "[DEFAULT]\nreport_interval = often\n", "could not convert string to float: 'often'"),
     "heartbeats too far apart": (ALL_IN_ONE, "[DEFAULT]\nreport_interval = 30\n", "too long for service_down_time"),
     "no pin": ("api --port 0", SQLITE + "[upgrade_levels]\ncompute = auto\n", "compute = auto is no version"),
+    "a pin that nobody speaks": ("api --port 0", SQLITE + "[upgrade_levels]\ncompute = 9.9\n", "one of 1.0, 1.1"),
     "no port": ("api --port 65536", SQLITE, "65536 is no port"),
     "no host": ("all-in-one --state-dir {here}/site --hosts ../a", "", "cannot be called '../a'"),
     "a name that a unit's file should have": ("compute --host=", SQLITE, "--host: it is empty: give the name"),

@@ -107,6 +107,15 @@ def test_a_newer_compute_is_a_failure(run, database, tmp_path, capsys):
     assert report(capsys)["compute services"] == ("failure", "newer than this release: b; upgrade this program first")
 
 
+def test_old_computes_are_named_beside_newer_ones(run, database, tmp_path, capsys):
+    add(database, a_service("b", version=3), a_service("c", version=1))
+    assert run("--state-dir", tmp_path) == 2
+    ended, details = report(capsys)["compute services"]
+    assert ended == "failure"
+    assert "newer than this release: b;" in details
+    assert "older are: c (version 1);" in details
+
+
 def test_only_some_of_many_hosts_are_named(run, database, tmp_path, capsys):
     add(database, *(a_service(f"host{number}", version=1) for number in range(8)))
     run("--state-dir", tmp_path)
@@ -117,7 +126,7 @@ def test_only_some_of_many_hosts_are_named(run, database, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("pin", "status", "ended"),
-    [("1.1", 0, "ok"), ("1.10", 0, "ok"), ("1.0", 1, "warning"), ("auto", 2, "failure"), ("1.x", 2, "failure")],
+    [("1.1", 0, "ok"), ("1.0", 1, "warning"), ("1.10", 2, "failure"), ("9.9", 2, "failure"), ("auto", 2, "failure")],
 )
 def test_a_pin_is_judged_by_whether_it_carries_a_target_state(run, database, tmp_path, capsys, pin, status, ended):
     assert run("--state-dir", tmp_path, "--config-file", pinned(tmp_path, pin)) == status
