@@ -3,7 +3,8 @@
 import html
 import json
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,9 @@ from evacuator.api import errors as api_errors
 from evacuator.api.http import Request
 
 LOG = logging.getLogger(__name__)
+
+#: Seconds between two lines that say that the database does not do its work: every caller would cause one.
+QUIET = 10.0
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,30 @@ def install(app: "falcon.App[Any, Any]") -> None:
     app.add_error_handler(falcon.HTTPNotFound, _answer_not_routed)
     app.add_error_handler(falcon.HTTPMethodNotAllowed, _answer_not_routed)
     app.add_error_handler(errors.EvacuatorError, _answer)
+    app.add_error_handler(errors.DatabaseUnavailable, WithoutDatabase())
     app.add_error_handler(api_errors.NotRouted, _answer_not_routed)
     app.add_error_handler(api_errors.Unauthenticated, _answer_unauthenticated)
+
+
+class WithoutDatabase:
+    """Answers who asked in vain for what is in the database, and logs why, ``QUIET`` seconds apart at least.
+
+    What the database's driver says names users and machines. It is for the log alone, whoever asks.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._quiet_until = clock()
+
+    def __call__(
+        self, request: Request, response: falcon.Response, error: errors.DatabaseUnavailable, _params: dict[str, Any]
+    ) -> None:
+        """Answer with 503."""
+        now = self._clock()
+        if now >= self._quiet_until:
+            self._quiet_until = now + QUIET
+            LOG.warning("%s %s: %s [%s]", request.method, request.path, error, request.request_id)
+        _write(response, UNAVAILABLE, error.sentence(names_hosts=False))
 
 
 def _write(response: falcon.Response, fault: Fault, message: str) -> None:

@@ -13,9 +13,13 @@ from evacuator.evacuation.transitions import UNFINISHED
 
 @dataclass(frozen=True)
 class Health:
-    """``error``: why the database does not answer, None when it does. ``revision``: of its schema."""
+    """``error``: what kind of reason the database has not to answer, None when it does. ``revision``: of its schema.
+
+    ``reason``: the same in its own words, which may name users and machines: for the log alone.
+    """
 
     error: str | None = None
+    reason: str | None = None
     revision: str | None = None
 
 
@@ -24,7 +28,7 @@ def look(database: Database) -> Health:
     try:
         return Health(revision=schema.current(database))
     except Exception as error:  # noqa: BLE001 - whatever a driver raises, the question is whether it answers
-        return Health(error=type(error).__name__)
+        return Health(error=type(error).__name__, reason=str(error))
 
 
 def unfinished(session: Session) -> dict[str, int]:

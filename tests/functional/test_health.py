@@ -56,10 +56,13 @@ def test_a_schema_of_a_later_release_asks_for_that_release(upgraded):
     assert answer.json["checks"]["schema"]["says"].endswith(": upgrade the program")
 
 
-def test_not_ready_without_a_database(site):
+def test_not_ready_without_a_database_of_which_the_log_says_once_why(site, caplog):
     site.database.engine = create_engine("sqlite:////nowhere/at/all")
-    answer = site.ask("GET", "/healthcheck?detailed", status=503)
-    assert answer.json["checks"] == {"database": {"ok": False, "says": "DatabaseRefuses"}}
+    for _ in range(2):
+        answer = site.ask("GET", "/healthcheck?detailed", status=503)
+        assert answer.json["checks"] == {"database": {"ok": False, "says": "DatabaseRefuses"}}
+    (line,) = [record for record in caplog.records if record.name == "evacuator.api.resources.health"]
+    assert "unable to open database file" in line.getMessage()
 
 
 def test_metrics_show_what_was_accepted_and_how_every_host_is(outage):

@@ -125,17 +125,20 @@ def test_a_pattern_that_cannot_be_matched_in_linear_time_is_refused(target, patt
         assert fault(answer)[:2] == ("badRequest", 400)
 
 
-def test_a_database_that_does_not_answer_is_a_fault_of_its_own(tmp_path):
+def test_a_database_that_does_not_answer_is_a_fault_of_its_own_and_its_own_words_are_for_the_log(tmp_path, caplog):
     site = Site(tmp_path)
 
     def gone(_session):
-        raise DBConnectionError
+        raise DBConnectionError("Access denied for user 'evacuator'@'10.1.2.3'")
 
     site.database._again_if_lost = lambda work: gone(None)
     for answer in (site.get("/servers"), site.post("/servers", {"server": {"name": "web", "flavorRef": "1"}})):
         key, code, message = fault(answer)
         assert (key, code) == ("serviceUnavailable", 503)
-        assert "The database does not answer (" in message
+        assert message.startswith("The database does not answer. ")
+    (line,) = [record for record in caplog.records if record.name == "evacuator.api.faults"]
+    assert line.levelname == "WARNING"
+    assert "Access denied for user 'evacuator'@'10.1.2.3'" in line.getMessage()
 
 
 @QUICKLY

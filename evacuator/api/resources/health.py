@@ -1,5 +1,6 @@
 """``/healthcheck`` and ``/metrics``: for whoever keeps this process running. They are for everybody."""
 
+import logging
 from typing import Any
 
 import falcon
@@ -10,6 +11,8 @@ from evacuator.db import health, schema, services
 from evacuator.db.models import COMPUTE_BINARY
 from evacuator.errors import DatabaseUnavailable
 
+LOG = logging.getLogger(__name__)
+
 
 class Healthcheck:
     """``/healthcheck``: alive; with ``?detailed``, whether it can do its work."""
@@ -17,6 +20,7 @@ class Healthcheck:
     def __init__(self, parts: Collaborators) -> None:
         self._database = parts.engine.database
         self._newest = schema.head()
+        self._reason: str | None = None
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Say OK; with ``?detailed``, 503 while the database does not answer or has another schema."""
@@ -26,6 +30,7 @@ class Healthcheck:
             response.text = "OK"
             return
         found = health.look(self._database)
+        self._tell(found.reason)
         checks: dict[str, Any] = {"database": {"ok": found.error is None, "says": found.error or "answers"}}
         if found.error is None:
             at = f"is at {found.revision}" if found.revision else "is empty"
@@ -35,6 +40,12 @@ class Healthcheck:
         response.status = falcon.HTTP_200 if ready else falcon.HTTP_503
         # The broker is no condition: evacuations are accepted, and end, without it.
         response.media = {"status": "ready" if ready else "not ready", "checks": checks}
+
+    def _tell(self, reason: str | None) -> None:
+        """Log why the database does not answer, once for each reason: this is asked every few seconds."""
+        if reason is not None and reason != self._reason:
+            LOG.warning("Not ready: %s", reason)
+        self._reason = reason
 
     def on_head(self, request: falcon.Request, response: falcon.Response) -> None:
         """Say the same, in the status alone."""
