@@ -30,6 +30,7 @@ MISTAKES = {
     "no database to copy": ("db copy sqlite:///{here}/typo", SQLITE, "There is no file"),
     "no database to upgrade": ("db upgrade --database {here}", SQLITE, "There is no file"),
     "no such broker": ("api --port 0", SQLITE + "[DEFAULT]\ntransport_url = foo://x\n", "transport_url cannot be used"),
+    "no place for the log": ("api --port 0", SQLITE + "[DEFAULT]\nlog_file = /no/where.log\n", "See log_file, log_dir"),
     "no number": (ALL_IN_ONE, "[DEFAULT]\nreport_interval = often\n", "could not convert string to float: 'often'"),
     "heartbeats too far apart": (ALL_IN_ONE, "[DEFAULT]\nreport_interval = 30\n", "too long for service_down_time"),
     "no pin": ("api --port 0", SQLITE + "[upgrade_levels]\ncompute = auto\n", "compute = auto is no version"),
