@@ -8,7 +8,7 @@ from oslo_config import cfg
 from evacuator.evacuation.events import Event
 from evacuator.rpc.outbox import Outbox
 from evacuator.rpc.payloads import payload_of, publisher_of
-from evacuator.rpc.transport import Transport
+from evacuator.rpc.transport import Transport, register, usable
 
 SECTION = "oslo_messaging_notifications"
 
@@ -17,8 +17,13 @@ def open_notifications(conf: cfg.ConfigOpts) -> Transport:
     """Open what notifications travel on: what their own section names, or else what the other messages do.
 
     ``conf`` must be the global ``cfg.CONF``, as for those.
+
+    :raises NotConfigured: it cannot be used.
     """
-    opened = oslo_messaging.get_notification_transport(conf)
+    register(conf, "transport_url", SECTION)
+    url = conf[SECTION].transport_url
+    with usable(conf, f"[{SECTION}] transport_url" if url else "transport_url", url or conf.transport_url):
+        opened = oslo_messaging.get_notification_transport(conf)
     conf.set_default("driver", ["messagingv2"], group=SECTION)
     # A broker that is away must not keep the newer ones waiting for ever.
     conf.set_default("retry", 2, group=SECTION)

@@ -1,8 +1,10 @@
 """The way messages take: in-process (``fake://``), or a broker."""
 
 import importlib
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import oslo_messaging
@@ -14,6 +16,16 @@ from evacuator.errors import NotConfigured
 TOPIC = "compute"
 
 TRACING = "oslo_messaging_tracing"
+
+RABBIT = "oslo_messaging_rabbit"
+
+#: The library's default, which is a broker on this machine. Whoever writes more than that means another one.
+LOCAL_BROKER = "rabbit://"
+
+LIKE = "rabbit://USER:PASSWORD@HOST:5672/VHOST"
+
+#: What RabbitMQ's driver opens whenever it connects, and does not name when it cannot.
+TLS_FILES = ("ssl_ca_file", "ssl_cert_file", "ssl_key_file")
 
 #: The module of the exporter for each protocol.
 EXPORTERS = {
@@ -31,9 +43,14 @@ def prefer_in_process(conf: cfg.ConfigOpts) -> None:
 
 
 def _set_default(conf: cfg.ConfigOpts, name: str, value: object) -> None:
-    known = next(options for group, options in opts.list_opts() if group is None)
-    conf.register_opts([option for option in known if option.dest == name])
+    register(conf, name)
     conf.set_default(name, value)
+
+
+def register(conf: cfg.ConfigOpts, name: str, section: str | None = None) -> None:
+    """Register one of oslo.messaging's own options, before it does so itself."""
+    known = next(options for group, options in opts.list_opts() if group == section)
+    conf.register_opts([option for option in known if option.dest == name], group=section)
 
 
 def open_transport(conf: cfg.ConfigOpts) -> Transport:
@@ -46,10 +63,49 @@ def open_transport(conf: cfg.ConfigOpts) -> Transport:
     _prepare_tracing(conf)
     # Who receives a message only hands it on. The library's default is 64 threads, all of which come to be.
     _set_default(conf, "executor_thread_pool_size", 2)
-    try:
+    register(conf, "transport_url")
+    with usable(conf, "transport_url", conf.transport_url):
         return oslo_messaging.get_rpc_transport(conf, allowed_remote_exmods=[])
+
+
+@contextmanager
+def usable(conf: cfg.ConfigOpts, option: str, url: str) -> Iterator[None]:
+    """Open within this the transport that ``option`` names by ``url``.
+
+    :raises NotConfigured: it cannot be used, names no broker, or needs files that cannot be read.
+    """
+    parsed = _parse(conf, option, url)
+    try:
+        yield
+    except (oslo_messaging.MessagingException, ValueError) as error:
+        raise NotConfigured(reason=f"{option} cannot be used: {error}.") from error
+    if parsed.transport == "rabbit":
+        _require_files(conf, parsed.query)
+
+
+def _parse(conf: cfg.ConfigOpts, option: str, url: str) -> Any:
+    # Neither refusal repeats the URL, which has a password in it; what the library says of a port may be part of that.
+    try:
+        parsed = oslo_messaging.TransportURL.parse(conf, url)
     except oslo_messaging.MessagingException as error:
-        raise NotConfigured(reason=f"transport_url cannot be used: {error}.") from error
+        raise NotConfigured(reason=f"{option} cannot be used: {error}.") from error
+    except ValueError as error:
+        raise NotConfigured(
+            reason=f"{option} cannot be used: a port in it is no number. It is like {LIKE}; in a password, / is "
+            "written as %2F, @ as %40 and % as %25."
+        ) from error
+    if parsed.transport == "rabbit" and not parsed.hosts and url != LOCAL_BROKER:
+        raise NotConfigured(reason=f"{option} names no broker: it is like {LIKE}, with two slashes before the user.")
+    return parsed
+
+
+def _require_files(conf: cfg.ConfigOpts, query: Mapping[str, str]) -> None:
+    if not (conf[RABBIT].ssl or "ssl" in query):
+        return
+    for name in TLS_FILES:
+        path = query.get(name) or conf[RABBIT][name]
+        if path and not os.access(path, os.R_OK):
+            raise NotConfigured(reason=f"[{RABBIT}] {name} = {path} cannot be read: is it there, and for this user?")
 
 
 def _prepare_tracing(conf: cfg.ConfigOpts) -> None:

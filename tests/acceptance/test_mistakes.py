@@ -16,6 +16,8 @@ ALL_IN_ONE = "all-in-one --state-dir {here}/site --hosts a --port 0"
 DATABASE = "[database]\nconnection = {url}\n"
 SQLITE = DATABASE.format(url="sqlite:///{here}/a.sqlite")
 NOBODY_THERE = DATABASE.format(url="mysql+pymysql://u:p@127.0.0.1:1/evacuator")
+BROKER = "[DEFAULT]\ntransport_url = {}\n"
+TLS = "[oslo_messaging_rabbit]\nssl = true\nssl_ca_file = /no/ca.pem\n"
 
 #: What is run, with which configuration, and a part of what it has to say on standard error.
 MISTAKES = {
@@ -29,6 +31,10 @@ MISTAKES = {
     "no such schema": ("db upgrade 4711", SQLITE, "The schema is left as it is: Can't locate revision"),
     "no database to copy": ("db copy sqlite:///{here}/typo", SQLITE, "There is no file"),
     "no database to upgrade": ("db upgrade --database {here}", SQLITE, "There is no file"),
+    "a broker's port that is none": ("api --port 0", SQLITE + BROKER.format("rabbit://u:p@h:567x/"), "a port in it"),
+    "a slash too few": ("api --port 0", SQLITE + BROKER.format("rabbit:/u:SECRET@h/v"), "names no broker"),
+    "a colon too many": ("api --port 0", SQLITE + BROKER.format("rabbit:u:SECRET@h/v"), "names no broker"),
+    "no file for the broker": ("api --port 0", SQLITE + TLS, "[oslo_messaging_rabbit] ssl_ca_file = /no/ca.pem"),
     "no such broker": ("api --port 0", SQLITE + "[DEFAULT]\ntransport_url = foo://x\n", "transport_url cannot be used"),
     "no place for the log": ("api --port 0", SQLITE + "[DEFAULT]\nlog_file = /no/where.log\n", "See log_file, log_dir"),
     "no number": (ALL_IN_ONE, "[DEFAULT]\nreport_interval = often\n", "could not convert string to float: 'often'"),
@@ -60,6 +66,7 @@ def test_a_mistake_is_told_in_a_sentence(run: Run, mistake: str) -> None:
     assert told.returncode in {1, 2}
     assert sentence in told.stderr
     assert "Traceback" not in told.stderr
+    assert "SECRET" not in told.stderr
     assert told.stdout == ""
 
 
