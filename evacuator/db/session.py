@@ -1,5 +1,6 @@
 """Engines and transactions."""
 
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -30,6 +31,27 @@ LOCK_WAIT_SECONDS = 5
 #: A server that is gone without a word, as after a failover of its address, is not waited for as long as TCP would.
 CONNECT_SECONDS = 5
 PATIENCE_SECONDS = 20
+
+
+def _read_authorities(path: str) -> None:
+    ssl.create_default_context(cafile=path)
+
+
+def _read(path: str) -> None:
+    Path(path).open("rb").close()
+
+
+#: What in a URL names files that the way to the server is encrypted with, and how each is read. A driver does that
+#: whenever it connects, and what then goes wrong looks like a fault in this program. (libpq names the rest by itself.)
+TLS_FILES: Mapping[str, Callable[[str], None]] = {
+    "ssl_ca": _read_authorities,
+    "ssl_cert": _read,
+    "ssl_key": _read,
+    "sslrootcert": _read_authorities,
+}
+
+#: Not a file, but what PostgreSQL calls the authorities that the machine trusts.
+NO_FILE = "system"
 
 
 def utcnow() -> datetime:
@@ -161,9 +183,10 @@ def open_database(
     ``patience``: how long a server may be silent until its connection counts as lost; None for what may take long, such
     as a change of the schema.
 
-    :raises NotConfigured: the URL is none, or its driver is not installed.
+    :raises NotConfigured: the URL is none, names files that cannot be read, or its driver is not installed.
     """
     try:
+        _require_files(make_url(url).query)
         return _open(url, clock, pool_size, max_retries, patience)
     except (SQLAlchemyError, ImportError) as error:
         raise NotConfigured(
@@ -171,6 +194,20 @@ def open_database(
             "with evacuator[mysql] installed, or postgresql+psycopg://USER:PASSWORD@HOST/NAME with "
             "evacuator[postgresql]."
         ) from error
+
+
+def _require_files(query: Mapping[str, Any]) -> None:
+    for name, read in TLS_FILES.items():
+        path = query.get(name)
+        if not path or path == NO_FILE:
+            continue
+        try:
+            read(path)
+        except OSError as error:
+            raise NotConfigured(
+                reason=f"[database] connection has {name}={path}, which cannot be used: {error}. Is it there, and for "
+                "this user?"
+            ) from error
 
 
 def _open(url: str, clock: Clock, pool_size: int, max_retries: int, patience: int | None) -> Database:

@@ -16,6 +16,7 @@ ALL_IN_ONE = "all-in-one --state-dir {here}/site --hosts a --port 0"
 DATABASE = "[database]\nconnection = {url}\n"
 SQLITE = DATABASE.format(url="sqlite:///{here}/a.sqlite")
 NOBODY_THERE = DATABASE.format(url="mysql+pymysql://u:p@127.0.0.1:1/evacuator")
+ENCRYPTED = "mysql+pymysql://u:p@127.0.0.1:1/evacuator?ssl_ca=/no/ca.pem"
 BROKER = "[DEFAULT]\ntransport_url = {}\n"
 TLS = "[oslo_messaging_rabbit]\nssl = true\nssl_ca_file = /no/ca.pem\n"
 
@@ -23,6 +24,9 @@ TLS = "[oslo_messaging_rabbit]\nssl = true\nssl_ca_file = /no/ca.pem\n"
 MISTAKES = {
     "no database server": ("db upgrade", NOBODY_THERE, "The database does not answer ((2003,"),
     "no database server to ask": ("db version", NOBODY_THERE, "The database does not answer ((2003,"),
+    "no file for the database": ("api --port 0", DATABASE.format(url=ENCRYPTED), "has ssl_ca=/no/ca.pem"),
+    "no file to look with": ("verify", DATABASE.format(url=ENCRYPTED), "has ssl_ca=/no/ca.pem"),
+    "no file to check with": ("upgrade-check", DATABASE.format(url=ENCRYPTED), "has ssl_ca=/no/ca.pem"),
     "no such folder": ("db upgrade", DATABASE.format(url="sqlite:////no/where.sqlite"), "unable to open database file"),
     "not a database": ("db upgrade", DATABASE.format(url="sqlite:///{here}/settings.conf"), "file is not a database"),
     "no URL": ("db upgrade", DATABASE.format(url="nonsense"), "[database] connection cannot be used"),

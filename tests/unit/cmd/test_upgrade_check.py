@@ -169,6 +169,22 @@ def test_json_is_what_other_upgrade_checks_print(run, database, tmp_path, capsys
     ]
 
 
+def test_a_file_that_the_database_is_reached_with_and_that_is_not_there_is_a_failure(run, tmp_path, capsys):
+    file = tmp_path / "evacuator.conf"
+    file.write_text("[database]\nconnection = postgresql+psycopg://u:p@127.0.0.1:1/e?sslrootcert=/no/ca.pem\n")
+    assert run("--config-file", file) == 2
+    assert (
+        "[database] connection has sslrootcert=/no/ca.pem, which cannot be used: [Errno 2]" in capsys.readouterr().err
+    )
+
+
+def test_a_file_of_authorities_that_has_none_is_a_failure(run, tmp_path, capsys):
+    file = tmp_path / "evacuator.conf"
+    file.write_text(f"[database]\nconnection = mysql+pymysql://u:p@127.0.0.1:1/e?ssl_ca={file}\n")
+    assert run("--config-file", file) == 2
+    assert f"has ssl_ca={file}, which cannot be used: " in capsys.readouterr().err
+
+
 def test_no_database_is_a_failure_that_says_what_to_do(run, tmp_path, capsys):
     assert run("--state-dir", tmp_path) == 2
     printed = capsys.readouterr()
