@@ -44,7 +44,13 @@ def database_of(conf: cfg.ConfigOpts, default: str | None = None, patience: int 
             reason="No database is configured: set connection in the [database] section of the configuration file."
         )
     return open_database(
-        url, pool_size=conf.database.pool_size, max_retries=conf.database.max_retries, patience=patience
+        url,
+        pool_size=conf.database.pool_size,
+        max_retries=conf.database.max_retries,
+        patience=patience,
+        # A heartbeat that waited for whoever froze in a transaction still comes before it counts as a gap, which is
+        # after half the down time. Servers know whole seconds, and take none for "for ever".
+        idle=max(1, int(conf.service_down_time / 4)),
     )
 
 

@@ -24,8 +24,9 @@ from evacuator.errors import NotConfigured
 Clock = Callable[[], datetime]
 T = TypeVar("T")
 
-#: A frozen process holds its locks no longer than this; nobody waits for a lock longer than that.
-IDLE_IN_TRANSACTION_SECONDS = 30
+#: A frozen process holds its locks no longer than this, unless the site says less; nobody waits for a lock longer than
+#: that.
+IDLE_IN_TRANSACTION_SECONDS = 15
 LOCK_WAIT_SECONDS = 5
 
 #: A server that is gone without a word, as after a failover of its address, is not waited for as long as TCP would.
@@ -177,17 +178,18 @@ def open_database(
     pool_size: int = 20,
     max_retries: int = 8,
     patience: int | None = PATIENCE_SECONDS,
+    idle: int = IDLE_IN_TRANSACTION_SECONDS,
 ) -> Database:
     """Open the database at ``url``; ``clock`` is SQLite's only, the servers have their own.
 
     ``patience``: how long a server may be silent until its connection counts as lost; None for what may take long, such
-    as a change of the schema.
+    as a change of the schema. ``idle``: how long the server lets us be silent in a transaction, in seconds.
 
     :raises NotConfigured: the URL is none, names files that cannot be read, or its driver is not installed.
     """
     try:
         _require_files(make_url(url).query)
-        return _open(url, clock, pool_size, max_retries, patience)
+        return _open(url, clock, pool_size, max_retries, patience, idle)
     except (SQLAlchemyError, ImportError) as error:
         raise NotConfigured(
             reason=f"[database] connection cannot be used: {error}. It is like mysql+pymysql://USER:PASSWORD@HOST/NAME "
@@ -210,7 +212,7 @@ def _require_files(query: Mapping[str, Any]) -> None:
             ) from error
 
 
-def _open(url: str, clock: Clock, pool_size: int, max_retries: int, patience: int | None) -> Database:
+def _open(url: str, clock: Clock, pool_size: int, max_retries: int, patience: int | None, idle: int) -> Database:
     dialect = make_url(url).get_backend_name()
     options: dict[str, Any] = {
         "pool_size": pool_size,
@@ -225,7 +227,7 @@ def _open(url: str, clock: Clock, pool_size: int, max_retries: int, patience: in
             "charset": "utf8mb4",
             # The second of these is for locks of tables, of which the first knows nothing.
             "init_command": f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}, "
-            f"lock_wait_timeout = {LOCK_WAIT_SECONDS}, idle_transaction_timeout = {IDLE_IN_TRANSACTION_SECONDS}",
+            f"lock_wait_timeout = {LOCK_WAIT_SECONDS}, idle_transaction_timeout = {idle}",
             # Not every driver takes None for "none".
             **({"read_timeout": patience, "write_timeout": patience} if patience else {}),
         }
@@ -237,8 +239,7 @@ def _open(url: str, clock: Clock, pool_size: int, max_retries: int, patience: in
             "keepalives_idle": 5,
             "keepalives_interval": 5,
             "keepalives_count": 2,
-            "options": f"-c lock_timeout={LOCK_WAIT_SECONDS}s "
-            f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_SECONDS}s",
+            "options": f"-c lock_timeout={LOCK_WAIT_SECONDS}s -c idle_in_transaction_session_timeout={idle}s",
         }
     if dialect == "sqlite":
         engine = _engine(url, options)

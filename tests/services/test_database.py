@@ -97,3 +97,22 @@ def test_who_waits_too_long_for_a_lock_begins_again(database: Database, lock: st
         releasing.join()
     assert metrics.REPEATED._value.get() > repeated
     assert database.read(lambda session: session.scalar(select(Service.incarnation))) == "again"
+
+
+def test_who_freezes_in_a_transaction_lets_the_others_go_on_and_begins_again(database: Database) -> None:
+    url = database.engine.url.render_as_string(hide_password=False)
+    freezing = open_database(url, pool_size=1, idle=1)
+    runs = []
+
+    def work(session: Transaction) -> None:
+        runs.append(session)
+        services.must_clean(session, "a")
+        if len(runs) == 1:
+            time.sleep(2)
+            database.write(again)
+
+    freezing.write(work)
+    freezing.close()
+    assert len(runs) == 2
+    # Once by the other and once by us: what was written before the freeze is undone.
+    assert database.read(lambda session: session.scalar(select(Service.epoch))) == 2

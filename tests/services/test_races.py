@@ -5,11 +5,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
 
 from evacuator.context import RequestContext
 from evacuator.db import nodes, schema, services
-from evacuator.db.clock import now
+from evacuator.db.clock import now, seconds_ago
 from evacuator.db.models import Allocation, ComputeNode, Instance, Migration, Service
 from evacuator.db.session import open_database
 from evacuator.db.writes import change
@@ -157,3 +157,49 @@ def test_a_host_that_fills_up_at_that_moment_is_not_overfilled(
     with engine.database.engine.connect() as connection:
         used = connection.execute(select(ComputeNode.vcpus_used).where(ComputeNode.host == "b")).scalar_one()
         assert used == 1
+
+
+def one_of_them_silent(engine: Engine) -> None:
+    """Have a be silent for longer than the down time, while b and c were heard without a gap."""
+
+    def work(session: Any) -> None:
+        hosts_up(session)
+        session.execute(update(Service).values(up_since=seconds_ago(200)))
+        session.execute(update(Service).where(Service.host == "a").values(last_seen=seconds_ago(100)))
+
+    engine.database.write(work)
+
+
+def beats(engine: Engine, host: str) -> bool:
+    epoch = engine.database.read(lambda session: services.epoch_of(session, host, host))
+    assert epoch is not None
+    return engine.database.write(lambda session: services.beat(session, host, host, epoch, 60))
+
+
+def test_the_living_report_up_while_somebody_is_at_taking_something_from_a_silent_host(engine: Engine) -> None:
+    """Who froze then made the witnesses fall silent, and with them went the proof."""
+    one_of_them_silent(engine)
+
+    def work(session: Any) -> list[bool]:
+        assert services.prove_down(session, "a", 60)
+        return [beats(engine, host) for host in "bc"]
+
+    assert engine.database.write(work) == [True, True]
+
+
+# On MariaDB its heartbeat waits until the other is done.
+@pytest.mark.parametrize("engine", ["postgresql"], indirect=True)
+def test_a_silent_host_that_is_heard_at_that_moment_is_not_taken_for_dead(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_of_them_silent(engine)
+    look, found = services.of_host, []
+
+    def before_the_other(*args: Any) -> Any:
+        heard = look(*args)
+        found.append((heard and heard.silent, beats(engine, "a")))
+        return heard
+
+    monkeypatch.setattr(services, "of_host", before_the_other)
+    assert not engine.database.write(lambda session: services.prove_down(session, "a", 60))
+    assert found == [(True, True)]
