@@ -78,7 +78,7 @@ OPTS = [
         default=300,
         min=0.01,
         help="Seconds after which an evacuation that its destination has not begun goes to another host, even if the "
-        "destination reports up.",
+        "destination reports up. If no other host can have it, it goes on waiting.",
     ),
     cfg.IntOpt(
         "max_assignments",

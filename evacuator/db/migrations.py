@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 
-from sqlalchemy import ClauseElement, Select, String, and_, bindparam, exists, func, inspect, not_, or_, select
+from sqlalchemy import ClauseElement, Select, String, and_, bindparam, case, exists, func, inspect, not_, or_, select
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -98,26 +98,34 @@ def _without_those_to_come(caller_timeout: float) -> Select[Migration]:
     return _UNFINISHED_AT.where(not_(awaits_caller))
 
 
-def orphans(session: Session, down_time: float, claim_timeout: float, most: int = 100) -> Sequence[Migration]:
-    """Return unfinished records whose destination is silent, forced down, too old or late with its claim."""
-    return session.scalars(_orphans(down_time, claim_timeout), {"most": most}).all()
+def orphans(
+    session: Session, down_time: float, claim_timeout: float, max_assignments: int, most: int = 100
+) -> Sequence[Migration]:
+    """Return unfinished records whose destination is silent, forced down, too old or late with its claim.
+
+    The late ones, which only another host can help, come last, and without those that no other host may have.
+    """
+    return session.scalars(_orphans(down_time, claim_timeout), {"most": most, "most_hosts": max_assignments}).all()
 
 
 @cache
 def _orphans(down_time: float, claim_timeout: float) -> Select[Migration]:
+    lost = or_(
+        Service.forced_down,
+        services.is_silent(down_time),
+        func.coalesce(Service.version, 0) < Migration.min_service_version,
+    )
+    late = and_(
+        Migration.status == Status.ACCEPTED,
+        Migration.assigned_at < seconds_ago(claim_timeout),
+        not_(Migration.host_named),
+        Migration.assignments < bindparam("most_hosts"),
+    )
     return (
         select(Migration)
         .join(Service, (Service.host == Migration.dest_compute) & (Service.binary == COMPUTE_BINARY))
-        .where(
-            Migration.status.in_(UNFINISHED),
-            or_(
-                Service.forced_down,
-                services.is_silent(down_time),
-                func.coalesce(Service.version, 0) < Migration.min_service_version,
-                (Migration.status == Status.ACCEPTED) & (Migration.assigned_at < seconds_ago(claim_timeout)),
-            ),
-        )
-        .order_by(Migration.id)
+        .where(Migration.status.in_(UNFINISHED), or_(lost, late))
+        .order_by(case((lost, 0), else_=1), Migration.id)
         .limit(bindparam("most"))
     )
 

@@ -1,4 +1,4 @@
-"""Take an evacuation away from a destination that is silent or does not claim it."""
+"""Take an evacuation away from a destination that is lost, or that does not come to it while another one could."""
 
 from evacuator.context import RequestContext
 from evacuator.db import actions, instances, migrations, nodes, services
@@ -20,17 +20,21 @@ def settle_orphans(engine: Engine, context: RequestContext) -> int:
     rules = engine.rules
     orphans = engine.database.read(
         lambda session: [
-            record.id for record in migrations.orphans(session, rules.service_down_time, rules.claim_timeout)
+            record.id
+            for record in migrations.orphans(
+                session, rules.service_down_time, rules.claim_timeout, rules.max_assignments
+            )
         ]
     )
     return sum(settle_orphan(engine, context, migration_id) for migration_id in orphans)
 
 
 def settle_orphan(engine: Engine, context: RequestContext, migration_id: int) -> bool:
-    """Give one evacuation to another host, or end it; False when its destination turned out to be alive.
+    """Give one evacuation to another host, or end it; False when it is left to its destination, which is alive.
 
     Only before its destination owns the instance can another one have it. Once owned, silence proves nothing: it
-    ends failed and names the host to fence.
+    ends failed and names the host to fence. One that is merely late never ends for that: it goes to a host that has
+    room for it, or stays where it is, for all that is known in the queue of a host that has much to take in.
     """
 
     def work(transaction: Transaction) -> bool:
@@ -47,9 +51,9 @@ def settle_orphan(engine: Engine, context: RequestContext, migration_id: int) ->
         record = migrations.get(transaction, migration_id)
         if record is None or record.status not in UNFINISHED or record.attempt != attempt:
             return False
-        why = _abandoned(engine, transaction, record)
+        why = _lost(engine, transaction, record)
         if why is None:
-            return False
+            return _is_late(engine, transaction, record) and _relieve(engine, transaction, context, instance, record)
         _settle(engine, transaction, context, instance, record, why)
         if record.status == Status.FAILED:
             announce(engine, transaction, events.REBUILD_ERROR, record, host=record.dest_compute, reason=record.reason)
@@ -61,16 +65,33 @@ def settle_orphan(engine: Engine, context: RequestContext, migration_id: int) ->
         return False
 
 
-def _abandoned(engine: Engine, transaction: Transaction, record: Migration) -> str | None:
-    rules = engine.rules
+def _lost(engine: Engine, transaction: Transaction, record: Migration) -> str | None:
+    """Say why the destination cannot end the evacuation; None when nothing tells that it cannot."""
     assert record.dest_compute is not None  # noqa: S101 - checked by the caller; tells mypy
-    if services.prove_down(transaction, record.dest_compute, rules.service_down_time):
+    if services.prove_down(transaction, record.dest_compute, engine.rules.service_down_time):
         return f"Host {record.dest_compute} went down before the evacuation ended."
-    if record.status == Status.ACCEPTED and migrations.is_late(transaction, record, rules.claim_timeout):
-        return f"Host {record.dest_compute} did not begin with the evacuation for {rules.claim_timeout:g} s."
     if (services.by_host(transaction, record.dest_compute).version or 0) < record.min_service_version:
         return f"Host {record.dest_compute} runs an older release by now, which cannot end the evacuation."
     return None
+
+
+def _is_late(engine: Engine, transaction: Transaction, record: Migration) -> bool:
+    """Tell whether another host may have the evacuation although its destination is alive."""
+    if record.status != Status.ACCEPTED or record.host_named or record.assignments >= engine.rules.max_assignments:
+        return False
+    return migrations.is_late(transaction, record, engine.rules.claim_timeout)
+
+
+def _relieve(
+    engine: Engine, transaction: Transaction, context: RequestContext, instance: Instance, record: Migration
+) -> bool:
+    """Give an evacuation that waits for a living destination to another host; False when no other can have it."""
+    why = f"Host {record.dest_compute} did not begin with the evacuation for {engine.rules.claim_timeout:g} s."
+    if _reassign(engine, transaction, context, instance, record, why) is None:
+        return True
+    # As if chosen anew: else every host would look for another one at each turn.
+    migrations.change(transaction, record, {"assigned_at": now()})
+    return False
 
 
 def _settle(
@@ -82,26 +103,32 @@ def _settle(
         close(transaction, instance, record, Step.FAIL, reason, owner=left)
         return
     if record.host_named:
-        reason = f"{why} It was named in the request, so no other was tried. Evacuate again, to a living host."
+        reason = f"{why} It was named in the request, so no other was tried. Evacuate again, to another host."
         close(transaction, instance, record, Step.FAIL, reason, owner=instance.host)
         return
     if record.assignments >= engine.rules.max_assignments:
         reason = f"{why} It was the last of {record.assignments} destinations tried. Evacuate again."
         close(transaction, instance, record, Step.FAIL, reason, owner=instance.host)
         return
-    _reassign(engine, transaction, context, instance, record, why)
+    refusal = _reassign(engine, transaction, context, instance, record, why)
+    if refusal is not None:
+        close(transaction, instance, record, Step.FAIL, f"{why} {refusal.sentence}", owner=instance.host)
 
 
 def _reassign(
     engine: Engine, transaction: Transaction, context: RequestContext, instance: Instance, record: Migration, why: str
-) -> None:
+) -> NoValidHost | None:
     left = record.dest_compute
-    excluded = frozenset(host for host in (record.source_compute, left, instance.host) if host)
-    need = Need(nodes.room_of(instance), record.min_service_version, excluded, zone=instance.availability_zone)
+    need = Need(
+        nodes.room_of(instance),
+        record.min_service_version,
+        frozenset(host for host in (record.source_compute, instance.host) if host),
+        left=left,
+        zone=instance.availability_zone,
+    )
     chosen = claim_destination(engine, transaction, instance.uuid, need)
     if isinstance(chosen, NoValidHost):
-        close(transaction, instance, record, Step.FAIL, f"{why} {chosen.sentence}", owner=instance.host)
-        return
+        return chosen
     claimed = record.status == Status.PRE_MIGRATING
     move(
         transaction,
@@ -117,3 +144,4 @@ def _reassign(
     if claimed:
         actions.end_event(transaction, instance.uuid, record.request_id, REBUILD_EVENT, actions.ERROR, why)
     transaction.on_commit(lambda: engine.casts.rebuild_instance(context, record, instance, chosen.service_version))
+    return None

@@ -37,7 +37,7 @@ class Need:
     """What a destination must offer.
 
     ``excluded``: hosts that are out of the question, the source above all. ``filled``: hosts whose room was claimed by
-    others between the look at them and the claim.
+    others between the look at them and the claim. ``left``: the destination from which the instance is taken away.
     ``disabled_allowed``: an operator who names a host below microversion 2.29 (or forces it) may name a disabled one,
     and one outside of ``zone``, the availability zone that the instance must not leave.
     """
@@ -49,6 +49,7 @@ class Need:
     requested: str | None = None
     disabled_allowed: bool = False
     zone: str | None = None
+    left: str | None = None
 
 
 def obstacle(need: Need, host: Candidate) -> str | None:
@@ -56,6 +57,7 @@ def obstacle(need: Need, host: Candidate) -> str | None:
     free, room = host.free, need.room
     refusals = (
         (need.requested is not None and host.host != need.requested, "is not the requested host"),
+        (host.host == need.left, "had it already"),
         (host.host in need.excluded or host.holds_copy, "is the source or still holds an older copy"),
         (host.host in need.filled, "was filled by others at the same moment"),
         (not host.up, "is down"),
