@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from evacuator.db import actions, migrations
 from evacuator.db.models import Instance, Migration
@@ -56,13 +57,17 @@ def claim_evacuation(
     None when there is nothing to do: it is finished, somebody else's, another attempt's, or needs a newer compute
     service than this one. ``attempt`` is the one that a message named; None takes the record as it stands.
     """
+    runs = count()
 
     def work(transaction: Transaction) -> Assignment | None:
+        repeated = next(runs) > 0
         found = migrations.get_for(transaction, migration_id, host)
         if found is None:
             return None
         record, instance, shares_storage = found
-        if not _is_for(record, host, attempt, service_version) or instance.evacuation_id != record.uuid:
+        if not _is_for(record, host, service_version) or instance.evacuation_id != record.uuid:
+            return None
+        if attempt not in (None, record.attempt) and not (repeated and _claimed_from(record, attempt)):
             return None
         if record.status == Status.ACCEPTED:
             move(transaction, record, Step.CLAIM, f"claimed by {host}")
@@ -78,10 +83,10 @@ def claim_evacuation(
         return None
 
 
-def _is_for(record: Migration, host: str, attempt: int | None, service_version: int) -> bool:
-    return (
-        record.status in UNFINISHED
-        and record.dest_compute == host
-        and attempt in (None, record.attempt)
-        and record.min_service_version <= service_version
-    )
+def _is_for(record: Migration, host: str, service_version: int) -> bool:
+    return record.status in UNFINISHED and record.dest_compute == host and record.min_service_version <= service_version
+
+
+def _claimed_from(record: Migration, attempt: int | None) -> bool:
+    """Tell whether ``record`` is as a claim of ``attempt`` left it: our own, of whose commit we did not hear."""
+    return record.status == Status.PRE_MIGRATING and attempt is not None and record.attempt == attempt + 1

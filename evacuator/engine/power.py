@@ -131,7 +131,8 @@ def _order(
     def work(transaction: Transaction) -> None:
         instance = instances.get(transaction, uuid, project_id)
         if instance.order_id == context.request_id:
-            return  # the acknowledgement of our own commit was lost
+            wake(transaction, instance)  # the acknowledgement of our own commit was lost, and what follows it as well
+            return
         engine.still_wanted(begun)
         check(transaction, instance)
         as_read = {
@@ -142,6 +143,9 @@ def _order(
         }
         instances.change(transaction, uuid, as_read, {"task_state": order.task_state, "order_id": context.request_id})
         actions.start(transaction, context, uuid, order.action)
+        wake(transaction, instance)
+
+    def wake(transaction: Transaction, instance: Instance) -> None:
         host = str(instance.host)
         transaction.on_commit(lambda: engine.casts.carry_out_order(context, host, uuid, context.request_id))
 

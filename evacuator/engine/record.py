@@ -23,6 +23,11 @@ ENDS = frozenset({Step.FINISH, Step.NO_HOST, Step.FAIL})
 def begin(transaction: Transaction, record: Migration) -> None:
     """Insert a new record, which from here on has its number. The log line is written once it is committed."""
     migrations.insert(transaction, record)
+    tell_of_beginning(transaction, record)
+
+
+def tell_of_beginning(transaction: Transaction, record: Migration) -> None:
+    """Write the log line of a new record once this transaction is committed; its own may have been, unheard."""
     _tell(transaction, record, None, "accept", f"{record.user_id} asked for it, to end {record.final_state}")
 
 

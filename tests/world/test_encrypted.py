@@ -272,3 +272,24 @@ def test_a_stranger_fetches_nothing_however_often_they_ask(world, tell):
     tell(OFF_ON_B + "token stranger\nstart web\nreboot web\nstart web\nhost a power on\nsettle")
     assert world.shelf.fetched == []
     assert STRANGER not in str(world.story)
+
+
+class TestWhenNobodyHearsThatItWasCommitted:
+    """The token of its owner travels with the message alone, which must be sent all the same."""
+
+    def test_its_acceptance(self, world, tell):
+        tell(A_DEATH + "database lose 1\nevacuate web 2.94 to b\nexpect web ACTIVE on b")
+
+    def test_its_claim(self, world, tell):
+        tell(
+            A_DEATH
+            + "process b freeze before claim_evacuation\nevacuate web 2.94 to b\ndatabase lose 1\nhost b thaw\n"
+            + "expect web ACTIVE on b"
+        )
+
+    def test_the_order_to_start_it(self, world, tell):
+        tell(OFF_ON_B + "database lose 1\nstart web\nexpect web ACTIVE on b")
+
+    @pytest.mark.parametrize("transactions", range(1, 7))
+    def test_any_of_them(self, world, tell, transactions):
+        tell(A_DEATH + f"database lose {transactions}\nevacuate web 2.94 to b\ndelay 60\nexpect web ACTIVE on b")
