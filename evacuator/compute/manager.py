@@ -95,8 +95,7 @@ class ComputeManager:
         expected = sync.idle_instances(self.host.engine, self.host.name)
         found = {guest.uuid: guest.power_state for guest in self.host.driver.inventory()}
         for instance in expected:
-            if instance.uuid in found:
-                self._learn(instance, found[instance.uuid])
+            self._learn(instance, found.get(instance.uuid))
 
     def wake_rebuild(
         self, migration_id: int, instance_uuid: str, attempt: int | None, caller: RequestContext | None = None
@@ -124,13 +123,13 @@ class ComputeManager:
 
     def _look_at(self, uuid: str) -> None:
         expected = sync.idle_instance(self.host.engine, self.host.name, uuid)
-        found = self.host.driver.find(uuid) if expected else None
-        if expected and found:
-            self._learn(expected, found.power_state)
+        if expected:
+            found = self.host.driver.find(uuid)
+            self._learn(expected, found.power_state if found else None)
 
-    def _learn(self, expected: Instance, found: PowerState) -> None:
-        if found != expected.power_state:
-            LOG.info("%s: guest %s is %s by itself", self.host.name, expected.uuid, found.name)
+    def _learn(self, expected: Instance, found: PowerState | None) -> None:
+        if sync.is_news(expected, found):
+            LOG.info("%s: guest %s is %s by itself", self.host.name, expected.uuid, found.name if found else "gone")
             sync.record_power_state(self.host.engine, self.host.name, expected, found)
 
     def _take_in_hand(

@@ -14,8 +14,11 @@ from evacuator.context import RequestContext
 from evacuator.db import instances, schema
 from evacuator.db.models import Instance
 from evacuator.db.session import open_database
+from evacuator.engine import sync
 from evacuator.engine.create import NewInstances, create_instances
 from evacuator.engine.engine import Engine, Rules
+from evacuator.engine.power import start_instance, stop_instance
+from evacuator.engine.reset import reset_state
 from evacuator.evacuation.states import PowerState, VmState
 from evacuator.virt.simulated import FOLDER, SimulatedDriver, SimulatedSettings
 
@@ -128,3 +131,40 @@ def test_what_nobody_told_is_found_when_its_time_has_come(host: OneHost) -> None
     host.driver.power_off(host.uuid, "by itself")
     host.manager.sync_power()
     assert host.states() == (VmState.STOPPED, PowerState.SHUTDOWN)
+
+
+def test_a_guest_that_somebody_removed_does_not_run(host: OneHost) -> None:
+    host.driver.destroy(host.uuid, "somebody", disks=False)
+    host.manager.sync_power()
+    assert host.states() == (VmState.STOPPED, PowerState.SHUTDOWN)
+
+
+def test_a_guest_that_somebody_removed_is_shown_stopped_as_soon_as_its_hypervisor_tells(host: OneHost) -> None:
+    host.driver.destroy(host.uuid, "somebody", disks=False)
+    host.driver.tell(host.uuid, PowerState.SHUTDOWN)
+    assert host.states() == (VmState.STOPPED, PowerState.SHUTDOWN)
+
+
+def test_an_instance_in_error_that_has_no_guest_is_left_as_it_is(host: OneHost) -> None:
+    host.driver.destroy(host.uuid, "somebody", disks=False)
+    failed = update(Instance).where(Instance.uuid == host.uuid).values(vm_state="error", power_state=0)
+    host.database.write(lambda session: session.execute(failed))
+    host.manager.sync_power()
+    assert host.states() == (VmState.ERROR, PowerState.NOSTATE)
+
+
+def test_what_is_off_does_not_stay_active_because_somebody_said_so(host: OneHost) -> None:
+    host.driver.power_off(host.uuid, "by itself")
+    host.manager.sync_power()
+    reset_state(host.engine, RequestContext.of_service("test"), host.uuid, VmState.ACTIVE)
+    host.manager.sync_power()
+    assert host.states() == (VmState.STOPPED, PowerState.SHUTDOWN)
+
+
+def test_what_was_seen_in_the_middle_of_a_stop_and_a_start_is_not_believed_after_them(host: OneHost) -> None:
+    as_read = sync.idle_instance(host.engine, "a", host.uuid)
+    assert as_read is not None
+    for order in (stop_instance, start_instance):
+        order(host.engine, RequestContext.of_service("test"), host.uuid, None, override_lock=True)
+    assert not sync.record_power_state(host.engine, "a", as_read, PowerState.SHUTDOWN)
+    assert host.states() == (VmState.ACTIVE, PowerState.RUNNING)
