@@ -1,5 +1,7 @@
 """Take an evacuation away from a destination that is lost, or that does not come to it while another one could."""
 
+import logging
+
 from evacuator.context import RequestContext
 from evacuator.db import actions, instances, migrations, nodes, services
 from evacuator.db.clock import now
@@ -9,14 +11,19 @@ from evacuator.engine.announce import announce
 from evacuator.engine.choose import NoValidHost, claim_destination
 from evacuator.engine.engine import Engine
 from evacuator.engine.record import REBUILD_EVENT, close, move
-from evacuator.errors import Overtaken
+from evacuator.errors import DatabaseUnavailable, Overtaken
 from evacuator.evacuation import events
 from evacuator.evacuation.destination import Need
 from evacuator.evacuation.transitions import UNFINISHED, Status, Step
 
+LOG = logging.getLogger(__name__)
+
 
 def settle_orphans(engine: Engine, context: RequestContext) -> int:
-    """Settle every evacuation whose destination is silent or late; return how many were settled."""
+    """Settle every evacuation whose destination is silent or late; return how many were settled.
+
+    One that cannot be settled, whatever is wrong with it, keeps none of the others waiting.
+    """
     rules = engine.rules
     orphans = engine.database.read(
         lambda session: [
@@ -26,7 +33,15 @@ def settle_orphans(engine: Engine, context: RequestContext) -> int:
             )
         ]
     )
-    return sum(settle_orphan(engine, context, migration_id) for migration_id in orphans)
+    settled = 0
+    for migration_id in orphans:
+        try:
+            settled += settle_orphan(engine, context, migration_id)
+        except DatabaseUnavailable:
+            raise
+        except Exception:
+            LOG.exception("migration %s could not be settled; it will be tried again", migration_id)
+    return settled
 
 
 def settle_orphan(engine: Engine, context: RequestContext, migration_id: int) -> bool:

@@ -1,5 +1,8 @@
 """What random schedules found, each as the shortest story in which it happened."""
 
+from evacuator.db import nodes
+from evacuator.evacuation.destination import Room
+
 
 def test_an_instance_deleted_while_its_host_cleans_does_not_run_on_there(tell):
     """The host was about to be up with a guest that nobody owned any more."""
@@ -135,3 +138,23 @@ def test_an_order_on_its_way_in_a_host_that_was_not_fenced_is_late_however_often
         settle
         """
     )
+
+
+def test_an_evacuation_that_cannot_be_settled_keeps_no_other_waiting(tell, world):
+    """Somebody left a claim on the only host that could have it, which `verify` calls unexplained."""
+    tell(
+        """
+        create web on a
+        create db on a
+        delay 70
+        host a power off
+        force-down a
+        process b freeze after define
+        evacuate web 2.95
+        evacuate db 2.95 to b
+        expect migration 1 pre-migrating on b
+        """
+    )
+    world.watch.look = world.watch.judge = lambda: None
+    world.database.write(lambda session: nodes.claim(session, "c", world.instances["web"], Room(1, 512, 1)))
+    tell("force-down b\ndelay 60\nexpect migration 1 pre-migrating\nexpect migration 2 failed")
