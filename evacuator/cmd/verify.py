@@ -12,6 +12,7 @@ from oslo_config import cfg
 
 from evacuator.cmd import state_dir
 from evacuator.cmd.options import add_config_file
+from evacuator.compute.rebuild import MOST_ATTEMPTS
 from evacuator.db import census
 from evacuator.db.session import Database
 from evacuator.errors import EvacuatorError, NotConfigured
@@ -111,10 +112,12 @@ def bounds_of(conf: cfg.ConfigOpts) -> Bounds:
 
     An evacuation is given to so many destinations, one after another. Each either claims it in time or loses it, and
     each may fall silent after that; what tells is the look for orphans, which comes after half as much again at most.
+    Besides, one whose hypervisor gives no answer is begun so many times, whoever has it.
     """
     of_one = conf.compute.claim_timeout + conf.service_down_time + 1.5 * conf.compute.orphan_interval
+    again_and_again = MOST_ATTEMPTS * (conf.libvirt.effect_timeout + conf.compute.sweep_interval)
     return Bounds(
-        evacuation=conf.compute.max_assignments * of_one,
+        evacuation=conf.compute.max_assignments * of_one + again_and_again,
         power_sync=conf.service_down_time + conf.compute.power_sync_interval,
     )
 

@@ -215,7 +215,7 @@ class Evidence:
 class Bounds:
     """How long things may take, in seconds: an evacuation from acceptance to its end, a power state to be noticed."""
 
-    evacuation: float = 1215.0
+    evacuation: float = 2515.0
     power_sync: float = 120.0
 
 

@@ -143,10 +143,10 @@ BREAKS = {
         ),
         {Code.LOCK_WITHOUT_RECORD, Code.CLAIM_UNEXPLAINED},
     ),
-    "an evacuation that never ends": (lambda s: with_record(s, 3, accepted_at=NOW - 2000), {Code.RECORD_STUCK}),
+    "an evacuation that never ends": (lambda s: with_record(s, 3, accepted_at=NOW - 3000), {Code.RECORD_STUCK}),
     "an evacuation that nobody is there to end": (
         lambda s: with_record(
-            with_service(with_service(s, "b", up_since=None), "c", up_since=None), 3, accepted_at=NOW - 2000
+            with_service(with_service(s, "b", up_since=None), "c", up_since=None), 3, accepted_at=NOW - 3000
         ),
         {Code.RECORD_WAITS},
     ),
@@ -314,7 +314,7 @@ def test_books_that_differ_come_with_the_statement_that_sets_them_right(site):
 
 def test_a_record_may_be_late_as_long_as_computes_have_not_been_up_for_that_time(site):
     restarted = with_service(with_service(site, "b", up_since=NOW - 30), "c", up_since=NOW - 30)
-    assert findings(with_record(restarted, 3, accepted_at=NOW - 2000)) == []
+    assert findings(with_record(restarted, 3, accepted_at=NOW - 3000)) == []
 
 
 def test_a_destination_that_owns_the_instance_may_run_it_before_the_record_is_done(site):
