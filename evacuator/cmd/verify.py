@@ -118,6 +118,7 @@ def bounds_of(conf: cfg.ConfigOpts) -> Bounds:
     again_and_again = MOST_ATTEMPTS * (conf.libvirt.effect_timeout + conf.compute.sweep_interval)
     return Bounds(
         evacuation=conf.compute.max_assignments * of_one + again_and_again,
+        order=again_and_again,
         power_sync=conf.service_down_time + conf.compute.power_sync_interval,
     )
 

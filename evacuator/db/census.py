@@ -130,6 +130,7 @@ def _instances(session: Session) -> Sequence[InstanceFacts]:
         Instance.launched_at,
         Instance.deleted,
     )
+    ordered = _ordered_at(session)
     return [
         InstanceFacts(
             uuid=row.uuid,
@@ -139,11 +140,19 @@ def _instances(session: Session) -> Sequence[InstanceFacts]:
             task_state=row.task_state,
             evacuation_id=row.evacuation_id,
             order_id=row.order_id,
+            ordered_at=ordered.get((row.uuid, row.order_id)),
             launched=row.launched_at is not None,
             deleted=row.deleted,
         )
         for row in session.execute(select(*columns).order_by(Instance.id))
     ]
+
+
+def _ordered_at(session: Session) -> Mapping[tuple[str, str], float]:
+    columns = (InstanceAction.instance_uuid, InstanceAction.request_id, InstanceAction.start_time)
+    waiting = (InstanceAction.instance_uuid == Instance.uuid) & (InstanceAction.request_id == Instance.order_id)
+    asked = session.execute(select(*columns).join(Instance, waiting))
+    return {(row.instance_uuid, row.request_id): _seconds(row.start_time) for row in asked}
 
 
 def _records(session: Session) -> Sequence[RecordFacts]:

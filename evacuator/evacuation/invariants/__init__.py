@@ -15,6 +15,7 @@ CHECKS: tuple[Callable[[Site], Iterator[Finding]], ...] = (
     records.locks,
     records.tasks,
     records.endings,
+    records.orders,
     records.hosts,
     records.versions,
     guests.copies,

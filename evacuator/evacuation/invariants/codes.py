@@ -19,6 +19,7 @@ class Code(StrEnum):
     RECORD_STUCK = "record-stuck"
     RECORD_WAITS = "record-waits"
     TASK_WITHOUT_WORK = "task-without-work"
+    ORDER_STUCK = "order-stuck"
     ORDER_DURING_EVACUATION = "order-during-evacuation"
     UNKNOWN_HOST = "unknown-host"
     VERSION_UNKNOWN = "version-unknown"

@@ -48,7 +48,7 @@ class ClaimFacts:
 
 @dataclass(frozen=True)
 class InstanceFacts:
-    """An instance, deleted or not. ``launched``: it has run once."""
+    """An instance, deleted or not. ``ordered_at``: when its order was given. ``launched``: it has run once."""
 
     uuid: str
     room: Room
@@ -57,6 +57,7 @@ class InstanceFacts:
     task_state: str | None = None
     evacuation_id: str | None = None
     order_id: str | None = None
+    ordered_at: float | None = None
     launched: bool = True
     deleted: bool = False
 
@@ -213,9 +214,13 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Bounds:
-    """How long things may take, in seconds: an evacuation from acceptance to its end, a power state to be noticed."""
+    """How long things may take, in seconds.
+
+    An evacuation from acceptance to its end, an order that a host tries again and again, a power state to be noticed.
+    """
 
     evacuation: float = 2515.0
+    order: float = 1300.0
     power_sync: float = 120.0
 
 

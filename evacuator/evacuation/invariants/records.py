@@ -93,6 +93,23 @@ def endings(site: Site) -> Iterator[Finding]:
             )
 
 
+def orders(site: Site) -> Iterator[Finding]:
+    """Find orders that a host which is up tries again and again, for want of an answer of its hypervisor."""
+    census, bound = site.census, site.bounds.order
+    for instance in census.instances:
+        if instance.deleted or instance.host is None or instance.order_id is None or instance.ordered_at is None:
+            continue
+        age = census.now - instance.ordered_at
+        if min(age, census.up_for(instance.host)) > bound:
+            yield Finding(
+                Code.ORDER_STUCK,
+                f"instance {instance.uuid}",
+                f"It has been {instance.task_state} since {age:.0f} s, while its host {instance.host} was up for the "
+                f"last {bound:.0f} s: order {instance.order_id} comes to no end there.",
+                _reset(instance),
+            )
+
+
 def hosts(site: Site) -> Iterator[Finding]:
     """Find instances and evacuations on hosts that nobody serves."""
     census = site.census

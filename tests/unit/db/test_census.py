@@ -89,6 +89,7 @@ def test_everything_is_read_as_it_is(database, looking):
         an_action("one", "start", "req-2"),
         an_action("one", "reboot", "req-3"),
         an_action("one", "evacuate", "req-4"),
+        an_action("one", "stop", "req-5", start_time=NOON - timedelta(seconds=7)),
         an_action("one", "stop", "req-6"),
     )
 
@@ -99,8 +100,8 @@ def test_everything_is_read_as_it_is(database, looking):
     assert taken.nodes == [NodeFacts("b", Room(8, 4096, 80), Room(1, 512, 2), 1)]
     room = Room(1, 512, 2)
     assert taken.instances == [
-        InstanceFacts("one", room, "b", "active", "rebuilding", "first", "req-5", launched=True, deleted=False),
-        InstanceFacts("two", room, None, "active", None, None, None, launched=False, deleted=True),
+        InstanceFacts("one", room, "b", "active", "rebuilding", "first", "req-5", NOON_SECONDS - 7),
+        InstanceFacts("two", room, None, "active", launched=False, deleted=True),
     ]
     assert taken.records == [RecordFacts(1, "first", "one", "pre-migrating", "a", "b", "stopped", NOON_SECONDS - 30)]
     assert taken.claims == [ClaimFacts("one", "b", room)]

@@ -159,6 +159,10 @@ BREAKS = {
         {Code.TASK_WITHOUT_WORK},
     ),
     "an order without a task": (lambda s: with_instance(s, "settled", order_id="req-9"), {Code.TASK_WITHOUT_WORK}),
+    "an order that comes to no end": (
+        lambda s: with_instance(s, "settled", task_state="powering-off", order_id="req-9", ordered_at=NOW - 2000),
+        {Code.ORDER_STUCK},
+    ),
     "an order that the evacuation left": (
         lambda s: with_instance(s, "moving", order_id="req-9"),
         {Code.ORDER_DURING_EVACUATION},
@@ -315,6 +319,11 @@ def test_books_that_differ_come_with_the_statement_that_sets_them_right(site):
 def test_a_record_may_be_late_as_long_as_computes_have_not_been_up_for_that_time(site):
     restarted = with_service(with_service(site, "b", up_since=NOW - 30), "c", up_since=NOW - 30)
     assert findings(with_record(restarted, 3, accepted_at=NOW - 3000)) == []
+
+
+def test_an_order_may_be_late_as_long_as_its_host_has_not_been_up_for_that_time(site):
+    ordered = with_instance(site, "settled", task_state="powering-off", order_id="req-9", ordered_at=NOW - 2000)
+    assert findings(with_service(ordered, "c", up_since=NOW - 1000)) == []
 
 
 def test_a_destination_that_owns_the_instance_may_run_it_before_the_record_is_done(site):
