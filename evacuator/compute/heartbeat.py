@@ -15,7 +15,10 @@ LOG = logging.getLogger(__name__)
 class Superseded(EvacuatorError):
     """Another compute manager registered for this host, or its service was deleted."""
 
-    message = "Another compute manager has registered for host {host}, or its service was deleted: this one stops."
+    message = (
+        "Another compute manager has registered for host {host}, or its service was deleted: this one stops. "
+        "To have the host managed from here, start this process again."
+    )
 
 
 class Heartbeat:

@@ -5,9 +5,10 @@ import pytest
 from evacuator.compute.host import Host
 from evacuator.compute.manager import ComputeManager
 from evacuator.compute.service import ComputeService, Intervals
-from evacuator.db import schema
+from evacuator.db import schema, services
 from evacuator.db.session import open_database
 from evacuator.engine.engine import Engine, Rules
+from evacuator.engine.service import delete_service
 from evacuator.errors import HypervisorUnknown
 from evacuator.virt.simulated import SimulatedDriver, SimulatedSettings
 from tests.unit.compute.lost_disks import Hosts
@@ -136,6 +137,18 @@ def test_a_manager_whose_place_was_taken_stops_altogether(engine, mains):
     assert all(timer.stopped for timer in first.timers)
     assert second.manager.up
     assert second.listening
+
+
+def test_a_manager_whose_service_was_deleted_stops_and_says_how_to_have_it_back(engine, mains, caplog):
+    station = Station(engine, mains.driver(), "first")
+    station.service.start()
+    deleted = engine.database.read(lambda session: services.by_host(session, "a")).id
+    delete_service(engine, deleted)
+
+    station.go_off("heartbeat")
+
+    assert station.service.superseded.is_set()
+    assert "To have the host managed from here, start this process again." in caplog.text
 
 
 def test_a_task_that_fails_unexpectedly_is_tried_again(engine, mains, caplog):
