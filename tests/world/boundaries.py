@@ -273,15 +273,16 @@ class Casts:
 
 
 class Workers:
-    """A compute manager's pool: every piece of work is a task of its process."""
+    """A compute manager's pool: every piece of work is a task of its process, which waits for a worker to be free."""
 
-    def __init__(self, process):
+    def __init__(self, process, free):
         self._process = process
+        self._free = free
         self._stopped = False
 
     def submit(self, work, /):
         if not self._stopped:
-            self._process.spawn("work", work)
+            self._process.spawn("work", lambda: self._process.wait_for(self._free) and work())
 
     def stop(self, timeout):
         self._stopped = True

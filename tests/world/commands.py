@@ -11,6 +11,7 @@ host a freeze|thaw         the manager stops in its tracks, guests run on
 compute a crash|restart    the manager alone; guests run on
 compute a another          a second one beside it, which was frozen, say
 compute a version 1        from its next restart it is an older release
+compute a busy|free        it beats, but no worker has time for what there is to do
 api crash|restart|thaw     api another: beside the one before
 force-down a, force-up a
 broker drop|duplicate|delay|reorder N, broker off|on
@@ -108,6 +109,10 @@ def _version(world, host, version):
     world.versions[host] = int(version)
 
 
+def _busy(world, host, how):
+    (world.busy.add if how == "busy" else world.busy.discard)(host)
+
+
 def _api(world, how):
     if how == "crash":
         if world.api:
@@ -200,6 +205,7 @@ COMMANDS = {
     rf"host {NAME} (freeze|thaw)": _freeze,
     rf"compute {NAME} (crash|restart|another)": _compute,
     rf"compute {NAME} version {NUMBER}": _version,
+    rf"compute {NAME} (busy|free)": _busy,
     r"api (crash|restart|another|thaw)": _api,
     rf"force-(down|up) {NAME}": _force,
     rf"broker (drop|duplicate|delay|reorder) {NUMBER}": lambda world, kind, times: world.bus.trick(kind, int(times)),

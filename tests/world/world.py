@@ -100,6 +100,7 @@ class World:
         self.settings = SimulatedSettings(**settings)
         self.versions = dict.fromkeys(hosts, SERVICE_VERSION)
         self.cut_off = set()
+        self.busy = set()
         self.instances = {}
         self.outcomes = []
         self.strikes = []
@@ -281,7 +282,7 @@ class World:
             context=RequestContext(user_id="nova-compute", project_id="service", request_id=f"req-{process.name}"),
             locks=Locks(process),
         )
-        workers = Workers(process)
+        workers = Workers(process, lambda: process.name not in self.busy)
         manager = self._make_manager(seat, workers, f"{process.name}-{next(self._starts)}")
         manager.workers = workers
         return manager
@@ -376,6 +377,7 @@ class World:
         self.database_faults.away = False
         self.bus.away = False
         self.cut_off.clear()
+        self.busy.clear()
         for process in self.hub.processes:
             process.frozen = False
         for host in self.hosts:
