@@ -1,6 +1,6 @@
 """Two who do something about the same thing at the same moment, on servers where one really waits for the other."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -8,15 +8,15 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from evacuator.context import RequestContext
-from evacuator.db import nodes, schema, services
+from evacuator.db import instances, migrations, nodes, schema, services
 from evacuator.db.clock import now, seconds_ago
 from evacuator.db.models import Allocation, ComputeNode, Instance, Migration, Service
 from evacuator.db.session import open_database
 from evacuator.db.writes import change
-from evacuator.engine import choose, service, takeover
+from evacuator.engine import choose, claim, orders, own, service, takeover
 from evacuator.engine.accept import EvacuationOrder, accept_evacuation
 from evacuator.engine.engine import Engine, Rules
-from evacuator.errors import ServiceInUse
+from evacuator.errors import InstanceChanged, ServiceInUse
 from evacuator.evacuation.destination import Room
 from tests.services.servers import fresh_database
 from tests.services.test_schema import _instance, _migration
@@ -51,6 +51,39 @@ def hosts_up(session: Any, hosts: str = "abc") -> None:
         epoch = services.epoch_of(session, host, host)
         assert epoch is not None
         services.beat(session, host, host, epoch, 60)
+
+
+def an_instance(engine: Engine, **values: Any) -> str:
+    """Make an instance on a, which is forced down; b and c are up."""
+    uuid = str(uuid4())
+
+    def work(session: Any) -> None:
+        hosts_up(session)
+        services.edit(session, services.by_host(session, "a"), {"forced_down": True})
+        row = {**_instance(uuid), "host": "a", "vm_state": "active", "launched_at": now(), **values}
+        session.execute(insert(Instance).values(row))
+        nodes.claim(session, "a", uuid, Room(1, 512, 1))
+
+    engine.database.write(work)
+    return uuid
+
+
+def evacuate(engine: Engine, uuid: str, host: str | None = None) -> Migration:
+    """Have an evacuation accepted."""
+    order = EvacuationOrder(uuid, requested_host=host)
+    return accept_evacuation(engine, RequestContext.of_service("nova-api"), order)
+
+
+def right_before_its_write(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], Any]) -> None:
+    """Let something happen when whoever comes next has read an instance and is about to write to it."""
+    change = instances.change
+
+    def after_the_other(*args: Any, **kwargs: Any) -> None:
+        monkeypatch.setattr(instances, "change", change)
+        happens()
+        change(*args, **kwargs)
+
+    monkeypatch.setattr(instances, "change", after_the_other)
 
 
 def an_orphan(engine: Engine) -> int:
@@ -203,3 +236,75 @@ def test_a_silent_host_that_is_heard_at_that_moment_is_not_taken_for_dead(
     monkeypatch.setattr(services, "of_host", before_the_other)
     assert not engine.database.write(lambda session: services.prove_down(session, "a", 60))
     assert found == [(True, True)]
+
+
+def test_a_destination_that_owns_the_instance_at_that_moment_is_not_replaced(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuid = an_instance(engine)
+    record = evacuate(engine, uuid)
+    here = str(record.dest_compute)
+    assignment = claim.claim_evacuation(engine, here, record.id, record.attempt, 2)
+    assert assignment is not None
+    engine.database.write(
+        lambda session: services.edit(session, services.by_host(session, here), {"forced_down": True})
+    )
+    context = RequestContext.of_service("nova-compute")
+    right_before_its_write(monkeypatch, lambda: own.own_instance(engine, here, assignment))
+    assert takeover.settle_orphan(engine, context, record.id) is False
+    assert takeover.settle_orphan(engine, context, record.id) is True
+    ended = engine.database.read(lambda session: migrations.get(session, record.id))
+    assert ended is not None
+    assert (ended.status, ended.dest_compute) == ("failed", here)
+    assert f"fence that host ({here})" in str(ended.reason)
+    assert engine.database.read(lambda session: instances.get(session, uuid)).host == here
+
+
+def test_of_two_evacuations_that_both_find_the_instance_free_one_is_accepted(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuid = an_instance(engine)
+    accepted: list[Migration] = []
+    right_before_its_write(monkeypatch, lambda: accepted.append(evacuate(engine, uuid, "b")))
+    with pytest.raises(InstanceChanged):
+        evacuate(engine, uuid, "c")
+    with engine.database.engine.connect() as connection:
+        assert connection.execute(select(Migration.status, Migration.dest_compute)).all() == [("accepted", "b")]
+        assert connection.scalar(select(Instance.evacuation_id)) == accepted[0].uuid
+        assert sorted(connection.scalars(select(Allocation.host))) == ["a", "b"]
+
+
+def test_what_an_evacuation_is_to_end_as_is_not_decided_by_a_state_that_has_changed(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop ends right then: the guest would be started where its owner has just had it stopped."""
+    uuid = an_instance(engine, task_state="powering-off", order_id="req-stop")
+
+    def stop_ends() -> None:
+        states = {"vm_state": "stopped", "power_state": 4}
+        orders.complete_order(engine, "a", uuid, "req-stop", "compute_stop_instance", states, launched=False)
+
+    right_before_its_write(monkeypatch, stop_ends)
+    with pytest.raises(InstanceChanged):
+        evacuate(engine, uuid)
+    assert evacuate(engine, uuid).final_state == "stopped"
+
+
+def test_of_two_who_give_back_a_claim_one_does(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    uuid = an_instance(engine)
+    remove, given_back = nodes.remove, []
+
+    def give_back() -> bool:
+        return engine.database.write(lambda session: nodes.release(session, "a", uuid))
+
+    def after_the_other(*args: Any) -> int:
+        monkeypatch.setattr(nodes, "remove", remove)
+        given_back.append(give_back())
+        return remove(*args)
+
+    monkeypatch.setattr(nodes, "remove", after_the_other)
+    assert give_back() is False
+    assert given_back == [True]
+    with engine.database.engine.connect() as connection:
+        used = select(ComputeNode.claims, ComputeNode.vcpus_used).where(ComputeNode.host == "a")
+        assert tuple(connection.execute(used).one()) == (0, 0)
