@@ -1,7 +1,9 @@
-"""What random schedules found, each as the shortest story in which it happened."""
+"""What random schedules found, and what they hardly ever find, each as the shortest story in which it happens."""
 
 from evacuator.db import nodes
 from evacuator.evacuation.destination import Room
+from tests.world import commands
+from tests.world.world import a_world
 
 
 def test_an_instance_deleted_while_its_host_cleans_does_not_run_on_there(tell):
@@ -158,3 +160,78 @@ def test_an_evacuation_that_cannot_be_settled_keeps_no_other_waiting(tell, world
     world.watch.look = world.watch.judge = lambda: None
     world.database.write(lambda session: nodes.claim(session, "c", world.instances["web"], Room(1, 512, 1)))
     tell("force-down b\ndelay 60\nexpect migration 1 pre-migrating\nexpect migration 2 failed")
+
+
+def test_a_hypervisor_that_did_not_answer_is_looked_at_before_its_host_is_up_again(tell, world):
+    """Whoever mended it may have restored or started guests: the heartbeat that comes next is not enough."""
+    tell("create web on a\ndelay 70\ndriver a fail facts 9 timeout\ndelay 70\nexpect a down")
+    began = len(world.crossings)
+    tell("delay 40\nexpect a up")
+    done = [what for process, when, what in world.crossings[began:] if (process, when) == ("a", "after")]
+    assert "inventory" in done[: done.index("beat")]
+
+
+def test_an_order_that_was_followed_by_another_one_is_void(tell, world):
+    """The host freezes with a start in hand; when it thaws the instance is to be deleted, and is not started before."""
+    tell(
+        """
+        create web on a
+        stop web
+        process a freeze after begin_order
+        start web
+        delete web
+        host a thaw
+        expect web is gone
+        settle
+        """
+    )
+    assert "powered on (req-3)" not in str(world.story)
+
+
+def test_who_is_not_up_takes_no_evacuation_away_from_others(tell):
+    """The only host that is left does not know its own guests: it would find that there is no host, and give up."""
+    tell(
+        """
+        create web on a
+        delay 70
+        host a power off
+        force-down a
+        process b freeze after claim_evacuation
+        evacuate web 2.94
+        driver c fail facts 12 timeout
+        delay 20
+        force-down b
+        delay 90
+        expect c down
+        expect migration 1 pre-migrating on b
+        delay 70
+        expect c up
+        expect web ACTIVE on c
+        settle
+        """
+    )
+
+
+def test_two_evacuations_of_an_instance_to_one_host_are_worked_on_one_after_the_other():
+    """The first was reset while it was being defined. It ends and is cleaned up before the second is begun."""
+    with a_world(define_seconds=40) as world:
+        commands.tell(
+            world,
+            """
+            create web on a
+            delay 110
+            host a power off
+            force-down a
+            evacuate web 2.94 to b
+            delay 10
+            expect migration 1 pre-migrating on b
+            reset web
+            evacuate web 2.94 to b
+            delay 20
+            expect migration 2 accepted on b
+            delay 60
+            expect migration 2 done on b
+            expect web ACTIVE on b
+            settle
+            """,
+        )
