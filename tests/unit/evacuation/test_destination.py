@@ -25,6 +25,7 @@ def test_a_host_that_is_up_and_has_room_is_no_obstacle():
     ("host", "reason"),
     [
         (a_host("a"), "is the source or still holds an older copy"),
+        (a_host(holds_copy=True), "is the source or still holds an older copy"),
         (a_host(up=False), "is down"),
         (a_host(disabled=True), "is disabled"),
         (a_host(service_version=1), "runs compute service version 1, 2 is needed"),
@@ -78,6 +79,7 @@ candidates = st.builds(
     service_version=st.integers(0, 3),
     free=rooms,
     instances=st.integers(0, 3),
+    holds_copy=st.booleans(),
 )
 needs = st.builds(
     Need,
@@ -96,6 +98,7 @@ def test_who_is_ranked_can_take_it_and_who_is_not_has_an_obstacle(need, hosts):
     for host in ranked:
         assert host.up
         assert host.host not in need.excluded
+        assert not host.holds_copy
         assert host.host == (need.requested or host.host)
         assert host.service_version >= need.service_version
         assert host.free.vcpus >= need.room.vcpus
