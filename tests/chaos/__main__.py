@@ -134,7 +134,8 @@ def _happen(stage: Stage, name: str, due: list[str]) -> None:
         happened = fault(stage)
     except Exception as error:  # noqa: BLE001 - a fault that could not be undone is told, and healed in the end
         stage.troubles.append(f"{name}: {error!r}")
-        happened = True
+        # How far it came is not known: it does not count.
+        happened = False
     with stage.guard:
         stage.counts[name] += happened
     if not happened and not stage.stopping.is_set() and not stage.counts[name]:
@@ -190,7 +191,10 @@ def _not_seen(counts: Counter[str]) -> list[str]:
 def _report(cluster: Cluster, stage: Stage, ledger: Ledger, lasted: float, broken: list[str]) -> None:
     ends = judge.endings(cluster)
     journal = cluster.journal()
-    print(f"\n{lasted:.0f} s of chaos; {sum(stage.counts.values())} faults:")
+    happened = sum(stage.counts.values())
+    print(
+        f"\n{lasted:.0f} s of chaos; {happened} faults, and {len(stage.troubles)} that may not have come to their end:"
+    )
     for name in FAULTS:
         print(f"  {stage.counts[name]:5} {name}")
     print(
