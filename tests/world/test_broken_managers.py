@@ -172,7 +172,7 @@ def test_managers_that_leave_it_accepted_for_ever_are_caught():
     with a_world(manager=LeavesItAccepted) as world:
         tell(world, DEATH + "evacuate web 2.94")
         with pytest.raises(Broken, match=r"^record-stuck"):
-            tell(world, "delay 1300")
+            tell(world, "delay 2800")
 
 
 def test_a_source_that_forgets_to_give_back_its_claim_is_caught():
