@@ -17,7 +17,7 @@ force-down a, force-up a
 broker drop|duplicate|delay|reorder N, broker off|on
 database fail|deadlock|lose N, database off|on        lose: it commits, and nobody hears so
 driver a fail OPERATION N [refuse|timeout|lost|missing|locked] [of web]
-process b crash|freeze before|after STEP [NTH]        when it comes there; STEP as in the story of crossings
+process b crash|freeze before|after STEP [NTH]        when it comes there, as it must; STEP as in the story of crossings
 delay SECONDS
 heal, settle
 

@@ -82,7 +82,7 @@ class Schedule(RuleBasedStateMachine):
     def begin(self, order):
         # 0: turns are taken in order. Anything else is one way to shuffle them.
         choose = random.Random(order).randrange if order else lambda _most: 0
-        self.making = self.make_world(choose=lambda ready: choose(len(ready)))
+        self.making = self.make_world(choose=lambda ready: choose(len(ready)), may_miss=True)
         self.world: World = self.making.__enter__()
         tell(self.world, BEGINNING)
 

@@ -63,6 +63,12 @@ def test_a_process_that_dies_between_two_steps_leaves_the_second_undone(tell, wo
     assert ("b", "before", "own_instance") in world.crossings
 
 
+def test_a_process_that_never_comes_to_where_it_was_to_die_is_an_error():
+    for last in ("", "\nsettle"):
+        with pytest.raises(Unexpected, match="process b crash before own_instance"), a_world() as world:
+            commands.tell(world, f"process b crash before own_instance\ncreate web on a{last}")
+
+
 def test_a_frozen_process_does_nothing_until_it_is_thawed(tell):
     tell(
         A_DEATH.replace("evacuate web 2.94", "process b freeze after define\nevacuate web 2.94")

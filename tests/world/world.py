@@ -28,6 +28,7 @@ from tests.world import servers
 from tests.world.boundaries import Bus, Casts, DatabaseFaults, DriverFaults, WatchedDatabase, WatchedDriver, Workers
 from tests.world.client import IMAGE, Client
 from tests.world.clockwork import Hub, Locks, Process
+from tests.world.commands import Unexpected
 from tests.world.shelf import Shelf, WatchedKeys
 from tests.world.story import Story
 from tests.world.watch import Broken, Watch
@@ -68,6 +69,9 @@ class Strike:
     action: str
     nth: int = 1
 
+    def __str__(self):
+        return f"process {self.process} {self.action} {self.when} {self.what}"
+
 
 class World:
     """``commands`` names what can be done to it in words. ``rebuilds``: disks that are lost are made anew."""
@@ -104,6 +108,7 @@ class World:
         self.instances = {}
         self.outcomes = []
         self.strikes = []
+        self.missed = []
         self.crossings = []
         self.deleted = set()
         self._make_manager = manager
@@ -218,6 +223,12 @@ class World:
                     self._befall(process, strike.action)
                 return
 
+    def must_have_struck(self):
+        """Check that what was to befall a process did: else a story is not about what it says."""
+        missed = [str(strike) for strike in (*self.missed, *self.strikes)]
+        if missed:
+            raise Unexpected(f"these never came there: {missed}")
+
     def _befall(self, process, action):
         if action == "freeze":
             process.frozen = True
@@ -328,8 +339,9 @@ class World:
         with self.database.engine.connect() as connection:
             for name, uuid in connection.execute(text("SELECT display_name, uuid FROM instances ORDER BY id")):
                 if uuid not in self.instances.values():
-                    self.instances[name] = uuid
-                    self.story.name(uuid, name)
+                    known = f"{name}-{len(self.instances)}" if name in self.instances else name
+                    self.instances[known] = uuid
+                    self.story.name(uuid, known)
 
     def uuid_of(self, name):
         """Return the id of an instance; if its creation came to nothing, one that nobody knows."""
@@ -372,6 +384,7 @@ class World:
 
     def heal(self):
         """End every fault. What was declared dead stays forced down until it has cleaned."""
+        self.missed += self.strikes
         self.strikes.clear()
         self.database_faults.coming.clear()
         self.database_faults.away = False
@@ -410,11 +423,16 @@ class World:
 
 
 @contextmanager
-def a_world(hosts=("a", "b", "c"), **options):
-    """Make a world in a folder that costs nothing, and clear both away."""
+def a_world(hosts=("a", "b", "c"), *, may_miss=False, **options):
+    """Make a world in a folder that costs nothing, and clear both away.
+
+    ``may_miss``: what is to befall a process at a boundary need not, since nobody knows whether it will come there.
+    """
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
         world = World(Path(folder), hosts, **options)
         try:
             yield world
+            if not may_miss:
+                world.must_have_struck()
         finally:
             world.close()
