@@ -14,9 +14,12 @@ from tests.world.world import World, a_world
 
 HOSTS = ("a", "b", "c", "d")
 NAMES = ("web", "db")
+#: Every boundary at which something is done; a test holds them against those that a world comes to.
 STEPS = (
     "accept_evacuation", "cast rebuild_instance", "claim_evacuation", "define", "own_instance", "power_on", "finish",
-    "settle_orphan", "fail", "complete", "begin_order", "prove_order", "destroy", "power_off", "complete_order", "beat",
+    "settle_orphan", "fail", "complete_cleaned", "begin_order", "prove_order", "destroy", "power_off", "complete_order",
+    "beat", "register_service", "change_service", "create_instances", "delete_instance", "bury_destroyed", "order",
+    "cast carry_out_order", "reboot", "reset_state", "record_power_state",
 )  # fmt: skip
 BEGINNING = "create web on a\ncreate db on b\ndelay 70"
 
@@ -34,7 +37,7 @@ ORDERS = (
     line("evacuate {s} {v} to {h}", s=names, v=st.sampled_from(("2.94", "2.95")), h=hosts),
     line("{o} {s}", o=st.sampled_from(("start", "stop", "reboot", "reset")), s=names),
 )
-RARELY = (line("delete {s}", s=names),)
+RARELY = (line("delete {s}", s=names), line("create another on {h}", h=hosts))
 OPERATORS = (
     line("force-{d} {h}", d=st.sampled_from(("down", "up", "up")), h=hosts),
     line("host {h} power {p}", h=hosts, p=st.sampled_from(("off", "on", "on"))),

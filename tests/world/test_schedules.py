@@ -9,7 +9,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.world.schedules import Schedule
+from tests.world.boundaries import LOOKS
+from tests.world.commands import tell
+from tests.world.schedules import STEPS, Schedule
+from tests.world.world import a_world
 
 MANY = int(os.environ.get("EVACUATOR_TEST_SCHEDULES", "0"))
 PART = 500
@@ -31,3 +34,41 @@ def test_anything_may_happen_at_any_moment_and_all_is_well_in_the_end(schedules)
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+EVERYTHING = """
+create web on a
+create db on b
+delay 70
+host a power off
+force-down a
+process c freeze after claim_evacuation
+evacuate web 2.94 to c
+reset web
+host c thaw
+driver c fail power_on 1
+evacuate web 2.94 to c
+process c freeze after define
+evacuate web 2.95
+force-down c
+delay 60
+expect web STOPPED on b
+stop db
+start db
+reboot db
+delete db
+start web
+host b power off
+delay 10
+host b power on
+delay 70
+settle
+"""
+
+
+def test_the_steps_at_which_processes_die_are_those_that_there_are():
+    """Save those of encrypted guests and of lost disks, of which there are none in a schedule."""
+    with a_world() as world:
+        tell(world, EVERYTHING)
+        crossed = {what for _process, _when, what in world.crossings if not what.startswith("read ")}
+    assert crossed - set(LOOKS) == set(STEPS)
