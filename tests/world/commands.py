@@ -25,11 +25,11 @@ expect web ACTIVE|STOPPED|ERROR|BUILDING on b         expect web is gone
 expect migration 1 done [on b]                        expect refused 409: words that the fault contains
 expect web runs on b                                  expect web runs nowhere
 expect a up|down                                      expect fault of web: words that it contains
+expect 1 managers on a
 expect web runs on a and b                            two copies: a host was declared dead and not fenced
 """
 
 import re
-from functools import partial
 
 from evacuator.evacuation.states import VmState
 from tests.world.shelf import OWNER, STRANGER
@@ -90,11 +90,9 @@ def _network(world, host, position):
     (world.cut_off.discard if position == "on" else world.cut_off.add)(host)
 
 
-def _freeze(world, host, how):
-    if how == "thaw":
-        world.thaw(host)
-    elif world.computes[host]:
-        world.computes[host].frozen = True
+def _freeze(world, name, how):
+    for process in world.named(name):
+        process.frozen = how == "freeze"
 
 
 def _compute(world, host, how):
@@ -118,7 +116,7 @@ def _api(world, how):
         if world.api:
             world.crash(world.api)
     else:
-        {"restart": world.api_restart, "another": world.api_another, "thaw": partial(world.thaw, "api")}[how]()
+        {"restart": world.api_restart, "another": world.api_another}[how]()
 
 
 def _force(world, direction, host):
@@ -160,6 +158,10 @@ def _expect_record(world, number, status, host):
 
 def _expect_records(world, number):
     _compare(f"{number} migrations", len(world.records()), int(number))
+
+
+def _expect_managers(world, number, host):
+    _compare(f"{number} managers on {host}", len(world.named(host)), int(number))
 
 
 def _expect_refused(world, code, words):
@@ -206,7 +208,8 @@ COMMANDS = {
     rf"compute {NAME} (crash|restart|another)": _compute,
     rf"compute {NAME} version {NUMBER}": _version,
     rf"compute {NAME} (busy|free)": _busy,
-    r"api (crash|restart|another|thaw)": _api,
+    r"api (crash|restart|another)": _api,
+    r"(api) (thaw)": _freeze,
     rf"force-(down|up) {NAME}": _force,
     rf"broker (drop|duplicate|delay|reorder) {NUMBER}": lambda world, kind, times: world.bus.trick(kind, int(times)),
     r"broker (off|on)": _broker,
@@ -221,6 +224,7 @@ COMMANDS = {
     rf"expect {NAME} is gone": _expect_gone,
     rf"expect migration {NUMBER} ([\w-]+)(?: on {NAME})?": _expect_record,
     rf"expect {NUMBER} migrations": _expect_records,
+    rf"expect {NUMBER} managers on {NAME}": _expect_managers,
     rf"expect refused {NUMBER}: (.*)": _expect_refused,
     rf"expect {NAME} runs (nowhere|on .*)": _expect_running,
     rf"expect {NAME} (up|down)": _expect_host,

@@ -243,6 +243,10 @@ class World:
         if self.api is process:
             self.api = None
 
+    def named(self, name):
+        """Return every process of this name: those of the API, or the managers of a host."""
+        return [process for process in self.hub.processes if process.name == name]
+
     def api_restart(self):
         if self.api is not None and self.api.frozen:
             self.crash(self.api)
@@ -255,12 +259,6 @@ class World:
         self.api.engine = self._engine(self.api, lambda: True)
         self.api.client = Client(self.api.engine)
 
-    def thaw(self, name):
-        """Let every process of this name go on."""
-        for process in self.hub.processes:
-            if process.name == name:
-                process.frozen = False
-
     def _engine(self, process, reachable):
         database = WatchedDatabase(process, self.database, self.database_faults, reachable)
         casts, keys = Casts(process, self.bus, reachable), WatchedKeys(process, self.shelf)
@@ -272,7 +270,7 @@ class World:
         self.compute_another(host)
 
     def compute_another(self, host):
-        """Start a manager that is the host's from now on; one before keeps what it has in hand."""
+        """Start a manager, whether or not there is one already; the newest is the one that is meant by its host."""
         self.computes[host] = process = Process(self.hub, host)
         driver = SimulatedDriver(host, self.hypervisors, self.settings, self.time, process.sleep)
         manager = self._manager(process, WatchedDriver(process, driver, self.driver_faults[host], self.order_of))
@@ -280,6 +278,11 @@ class World:
         service = ComputeService(manager, manager.workers, INTERVALS, listen, process.every)
         process.manager = manager
         process.spawn("start", service.start)
+        process.spawn("superseded", lambda: process.wait_for(service.superseded.is_set) and self._ends(process))
+
+    def _ends(self, process):
+        self.story.tell(f"    {process.name}: another manager has the place of this one, which ends")
+        self.crash(process)
 
     def _manager(self, process, driver):
         reachable = lambda: process.name not in self.cut_off  # noqa: E731
@@ -302,8 +305,8 @@ class World:
 
     def power_off(self, host):
         """Cut the mains: guests and manager die, nothing starts. This is what "fence" means."""
-        if self.computes[host] is not None:
-            self.crash(self.computes[host])
+        for manager in self.named(host):
+            self.crash(manager)
         Mains(self.hypervisors, host).switch_off(self.time)
 
     def power_on(self, host):
