@@ -52,20 +52,31 @@ def _judge(census: Census, commands: Commands, guest: FoundGuest) -> Finding | N
         sentence = f"Host {guest.host} has a guest of it, but no such instance was ever made here."
         return Finding(Code.UNOWNED_GUEST, subject, sentence, commands.show(guest.host, guest.instance))
     if guest.running:
-        if _may_run(census, instance, guest.host):
-            return None
-        if _is_unfenced(census, guest):
-            sentence = (
-                f"Host {guest.host} still runs it, although it was declared dead and the instance "
-                f"{_belongs(instance)}. It was not fenced."
-            )
-            return Finding(Code.UNFENCED_COPY_RUNNING, subject, sentence, commands.stop(guest.host, guest.instance))
-        sentence = f"Host {guest.host} runs it without being allowed to: the instance {_belongs(instance)}."
-        return Finding(Code.STRAY_COPY, subject, sentence, commands.stop(guest.host, guest.instance))
+        return _judge_running(census, commands, guest, instance)
     if guest.host not in census.up or _may_be(census, instance, guest.host):
         return None
     sentence = f"Host {guest.host} is up, but has a stopped guest that it should have removed; it {_belongs(instance)}."
     return Finding(Code.STALE_GUEST, subject, sentence, commands.trace(guest.host, guest.instance))
+
+
+def _judge_running(census: Census, commands: Commands, guest: FoundGuest, instance: InstanceFacts) -> Finding | None:
+    if _may_run(census, instance, guest.host):
+        return None
+    subject, stop = f"instance {guest.instance}", commands.stop(guest.host, guest.instance)
+    if _is_unfenced(census, guest):
+        sentence = (
+            f"Host {guest.host} still runs it, although it was declared dead and the instance {_belongs(instance)}. "
+            "It was not fenced."
+        )
+        return Finding(Code.UNFENCED_COPY_RUNNING, subject, sentence, stop)
+    sentence = f"Host {guest.host} runs it without being allowed to: the instance {_belongs(instance)}."
+    if _was_brought(census, guest) or instance.deleted:
+        return Finding(Code.STRAY_COPY, subject, sentence, stop)
+    sentence += (
+        " No evacuation brought it there, so that it may be the only one there is: see whether this is the hypervisor "
+        "of that host under another name."
+    )
+    return Finding(Code.STRAY_COPY, subject, sentence, commands.show(guest.host, guest.instance))
 
 
 def _may_run(census: Census, instance: InstanceFacts, host: str) -> bool:
@@ -81,6 +92,12 @@ def _may_be(census: Census, instance: InstanceFacts, host: str) -> bool:
         return True
     arriving = census.unfinished_of(instance)
     return not instance.deleted and host in (instance.host, arriving.destination if arriving else None)
+
+
+def _was_brought(census: Census, guest: FoundGuest) -> bool:
+    """Tell whether some evacuation was to, or from, the host where a guest is."""
+    records = census.records_of.get(guest.instance, ())
+    return any(guest.host in (record.source, record.destination) for record in records)
 
 
 def _is_unfenced(census: Census, guest: FoundGuest) -> bool:

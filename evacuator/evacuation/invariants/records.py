@@ -82,7 +82,7 @@ def endings(site: Site) -> Iterator[Finding]:
                 Code.RECORD_WAITS,
                 f"migration {record.id}",
                 f"{about} while a compute service is up, but none is.",
-                f"evacuator compute --host {record.destination}",
+                _manage(record.destination),
             )
         elif lived > bound:
             yield Finding(
@@ -124,7 +124,7 @@ def hosts(site: Site) -> Iterator[Finding]:
 
 
 def _unknown(subject: str, sentence: str, host: str | None) -> Finding:
-    return Finding(Code.UNKNOWN_HOST, subject, sentence, f"evacuator compute --host {host or 'NAME'}")
+    return Finding(Code.UNKNOWN_HOST, subject, sentence, _manage(host))
 
 
 def versions(site: Site) -> Iterator[Finding]:
@@ -133,7 +133,7 @@ def versions(site: Site) -> Iterator[Finding]:
     for service in site.census.services:
         if service.version in known:
             continue
-        restart = f"evacuator compute --host {service.host}"
+        restart = _manage(service.host)
         if service.version is not None and service.version > SERVICE_VERSION:
             sentence = f"It runs version {service.version}, newer than this program, which knows {SERVICE_VERSION}."
             yield Finding(Code.VERSION_NEWER, f"host {service.host}", sentence, "evacuator upgrade-check")
@@ -145,3 +145,8 @@ def versions(site: Site) -> Iterator[Finding]:
 
 def _reset(instance: InstanceFacts) -> str:
     return f"openstack server set --state error {instance.uuid}"
+
+
+def _manage(host: str | None) -> str:
+    """Start the compute manager of a host. On another machine it would take that one's guests for the host's."""
+    return f"evacuator compute --host {host or 'NAME'}  # on the machine of that host"

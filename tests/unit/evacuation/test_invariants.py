@@ -362,7 +362,14 @@ def test_where_no_journal_is_kept_what_is_there_is_judged(site):
     assert findings(_real(site)) == []
     (finding,) = findings(with_guest(_real(site), "b", "resting", running=True))
     assert finding.code is Code.STRAY_COPY
-    assert finding.next_command == "virsh -c qemu+ssh://b/system destroy resting"
+    assert "under another name" in finding.sentence
+    assert finding.next_command == "virsh -c qemu+ssh://b/system dumpxml resting"
+
+
+def test_a_copy_where_an_evacuation_brought_it_is_to_be_ended(site):
+    ended = with_instance(_real(site), "moved", host="c")
+    (finding,) = [found for found in findings(ended) if found.code is Code.STRAY_COPY]
+    assert finding.next_command == "virsh -c qemu+ssh://b/system destroy moved"
 
 
 def test_a_disk_is_missing_only_where_a_guest_lacks_it(site):
