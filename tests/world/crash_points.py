@@ -69,8 +69,9 @@ def points(story, prelude=PRELUDE, **options):
 def dies(world, story, point, prelude=PRELUDE, how="crash"):
     """Tell a story in which a process dies, or another thing befalls it, at ``point``."""
     tell(world, prelude)
-    world.strike(point.process, point.when, point.what, how, point.nth)
+    strike = world.strike(point.process, point.when, point.what, how, point.nth)
     tell(world, story)
+    assert strike not in world.strikes
 
 
 def ended_well(world, microversion):

@@ -210,8 +210,10 @@ class World:
         self.crossings.append((process.name, when, what))
 
     def strike(self, process, when, what, action, nth=1):
-        """Have ``process`` crash or freeze when it comes to a boundary."""
-        self.strikes.append(Strike(process, when, what, action, nth))
+        """Have ``process`` crash or freeze when it comes to a boundary; it is among ``strikes`` until then."""
+        strike = Strike(process, when, what, action, nth)
+        self.strikes.append(strike)
+        return strike
 
     def _strike(self, process, when, what):
         for strike in self.strikes:
