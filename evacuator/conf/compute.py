@@ -78,7 +78,8 @@ OPTS = [
         default=300,
         min=0.01,
         help="Seconds after which an evacuation that its destination has not begun goes to another host, even if the "
-        "destination reports up. If no other host can have it, it goes on waiting.",
+        "destination reports up. If no other host can have it, it waits as long as the destination works on others, "
+        "and fails otherwise.",
     ),
     cfg.IntOpt(
         "max_assignments",

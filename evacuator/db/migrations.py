@@ -98,14 +98,9 @@ def _without_those_to_come(caller_timeout: float) -> Select[Migration]:
     return _UNFINISHED_AT.where(not_(awaits_caller))
 
 
-def orphans(
-    session: Session, down_time: float, claim_timeout: float, max_assignments: int, most: int = 100
-) -> Sequence[Migration]:
-    """Return unfinished records whose destination is silent, forced down, too old or late with its claim.
-
-    The late ones, which only another host can help, come last, and without those that no other host may have.
-    """
-    return session.scalars(_orphans(down_time, claim_timeout), {"most": most, "most_hosts": max_assignments}).all()
+def orphans(session: Session, down_time: float, claim_timeout: float, most: int = 100) -> Sequence[Migration]:
+    """Return unfinished records whose destination is silent, forced down or too old, then those it is late with."""
+    return session.scalars(_orphans(down_time, claim_timeout), {"most": most}).all()
 
 
 @cache
@@ -115,12 +110,7 @@ def _orphans(down_time: float, claim_timeout: float) -> Select[Migration]:
         services.is_silent(down_time),
         func.coalesce(Service.version, 0) < Migration.min_service_version,
     )
-    late = and_(
-        Migration.status == Status.ACCEPTED,
-        Migration.assigned_at < seconds_ago(claim_timeout),
-        not_(Migration.host_named),
-        Migration.assignments < bindparam("most_hosts"),
-    )
+    late = and_(Migration.status == Status.ACCEPTED, Migration.assigned_at < seconds_ago(claim_timeout))
     return (
         select(Migration)
         .join(Service, (Service.host == Migration.dest_compute) & (Service.binary == COMPUTE_BINARY))
@@ -134,6 +124,13 @@ def is_late(session: Session, record: Migration, claim_timeout: float) -> bool:
     """Tell whether a destination was chosen longer ago than ``claim_timeout`` seconds, by the database's clock."""
     late = select(Migration.assigned_at < seconds_ago(claim_timeout)).where(Migration.id == record.id)
     return bool(session.scalar(late))
+
+
+def is_at_work(session: Session, host: str, claim_timeout: float) -> bool:
+    """Tell whether ``host`` has an evacuation in hand, or has ended one within ``claim_timeout`` seconds."""
+    ended_lately = and_(Migration.status.not_in(UNFINISHED), Migration.updated_at >= seconds_ago(claim_timeout))
+    work = exists().where(Migration.dest_compute == host, or_(Migration.status == Status.PRE_MIGRATING, ended_lately))
+    return bool(session.scalar(select(work)))
 
 
 _DONE_AWAY_FROM = select(Migration).where(

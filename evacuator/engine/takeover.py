@@ -1,4 +1,4 @@
-"""Take an evacuation away from a destination that is lost, or that does not come to it while another one could."""
+"""Take an evacuation away from a destination that is lost, or that does not come to it."""
 
 import logging
 
@@ -27,10 +27,7 @@ def settle_orphans(engine: Engine, context: RequestContext) -> int:
     rules = engine.rules
     orphans = engine.database.read(
         lambda session: [
-            record.id
-            for record in migrations.orphans(
-                session, rules.service_down_time, rules.claim_timeout, rules.max_assignments
-            )
+            record.id for record in migrations.orphans(session, rules.service_down_time, rules.claim_timeout)
         ]
     )
     settled = 0
@@ -48,8 +45,8 @@ def settle_orphan(engine: Engine, context: RequestContext, migration_id: int) ->
     """Give one evacuation to another host, or end it; False when it is left to its destination, which is alive.
 
     Only before its destination owns the instance can another one have it. Once owned, silence proves nothing: it
-    ends failed and names the host to fence. One that is merely late never ends for that: it goes to a host that has
-    room for it, or stays where it is, for all that is known in the queue of a host that has much to take in.
+    ends failed and names the host to fence. One that is merely late, and that no other host can have, stays in the
+    queue of a destination that works on others.
     """
 
     def work(transaction: Transaction) -> bool:
@@ -66,18 +63,32 @@ def settle_orphan(engine: Engine, context: RequestContext, migration_id: int) ->
         record = migrations.get(transaction, migration_id)
         if record is None or record.status not in UNFINISHED or record.attempt != attempt:
             return False
-        why = _lost(engine, transaction, record)
-        if why is None:
-            return _is_late(engine, transaction, record) and _relieve(engine, transaction, context, instance, record)
-        _settle(engine, transaction, context, instance, record, why)
-        if record.status == Status.FAILED:
-            announce(engine, transaction, events.REBUILD_ERROR, record, host=record.dest_compute, reason=record.reason)
-        return True
+        return _settle(engine, transaction, context, instance, record)
 
     try:
         return engine.database.write(work)
     except Overtaken:
         return False
+
+
+def _settle(
+    engine: Engine, transaction: Transaction, context: RequestContext, instance: Instance, record: Migration
+) -> bool:
+    destination = str(record.dest_compute)
+    lost = _lost(engine, transaction, record)
+    why = lost or _late(engine, transaction, record)
+    if why is None:
+        return False
+    reason = _pass_on(engine, transaction, context, instance, record, why)
+    if reason is None:
+        return True
+    if lost is None and migrations.is_at_work(transaction, destination, engine.rules.claim_timeout):
+        # As if chosen anew: else every host would look for another one at each turn.
+        migrations.change(transaction, record, {"assigned_at": now()})
+        return False
+    close(transaction, instance, record, Step.FAIL, reason, owner=instance.host)
+    announce(engine, transaction, events.REBUILD_ERROR, record, host=destination, reason=reason)
+    return True
 
 
 def _lost(engine: Engine, transaction: Transaction, record: Migration) -> str | None:
@@ -90,44 +101,27 @@ def _lost(engine: Engine, transaction: Transaction, record: Migration) -> str | 
     return None
 
 
-def _is_late(engine: Engine, transaction: Transaction, record: Migration) -> bool:
-    """Tell whether another host may have the evacuation although its destination is alive."""
-    if record.status != Status.ACCEPTED or record.host_named or record.assignments >= engine.rules.max_assignments:
-        return False
-    return migrations.is_late(transaction, record, engine.rules.claim_timeout)
+def _late(engine: Engine, transaction: Transaction, record: Migration) -> str | None:
+    """Say that the destination has not begun in time; None when it has, or may still."""
+    timeout = engine.rules.claim_timeout
+    if record.status != Status.ACCEPTED or not migrations.is_late(transaction, record, timeout):
+        return None
+    return f"Host {record.dest_compute} did not begin with the evacuation for {timeout:g} s."
 
 
-def _relieve(
-    engine: Engine, transaction: Transaction, context: RequestContext, instance: Instance, record: Migration
-) -> bool:
-    """Give an evacuation that waits for a living destination to another host; False when no other can have it."""
-    why = f"Host {record.dest_compute} did not begin with the evacuation for {engine.rules.claim_timeout:g} s."
-    if _reassign(engine, transaction, context, instance, record, why) is None:
-        return True
-    # As if chosen anew: else every host would look for another one at each turn.
-    migrations.change(transaction, record, {"assigned_at": now()})
-    return False
-
-
-def _settle(
+def _pass_on(
     engine: Engine, transaction: Transaction, context: RequestContext, instance: Instance, record: Migration, why: str
-) -> None:
+) -> str | None:
+    """Give an evacuation to another host, and return None; or say why no other can have it, and what to do."""
     left = record.dest_compute
     if instance.host == left:
-        reason = f"{why} It may be running the instance: fence that host ({left}), then evacuate again."
-        close(transaction, instance, record, Step.FAIL, reason, owner=left)
-        return
+        return f"{why} It may be running the instance: fence that host ({left}), then evacuate again."
     if record.host_named:
-        reason = f"{why} It was named in the request, so no other was tried. Evacuate again, to another host."
-        close(transaction, instance, record, Step.FAIL, reason, owner=instance.host)
-        return
+        return f"{why} It was named in the request, so no other was tried. Evacuate again, to another host."
     if record.assignments >= engine.rules.max_assignments:
-        reason = f"{why} It was the last of {record.assignments} destinations tried. Evacuate again."
-        close(transaction, instance, record, Step.FAIL, reason, owner=instance.host)
-        return
+        return f"{why} It was the last of {record.assignments} destinations tried. Evacuate again."
     refusal = _reassign(engine, transaction, context, instance, record, why)
-    if refusal is not None:
-        close(transaction, instance, record, Step.FAIL, f"{why} {refusal.sentence}", owner=instance.host)
+    return f"{why} {refusal.sentence}" if refusal else None
 
 
 def _reassign(

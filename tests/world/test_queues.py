@@ -110,3 +110,22 @@ def test_what_waits_for_a_host_that_dies_is_told_why_no_other_can_have_it(tell):
         expect fault of db: b had it already
         """
     )
+
+
+@pytest.mark.parametrize("tell", ["ab"], indirect=True)
+@pytest.mark.parametrize("to", ["", " to b"])
+def test_what_waits_for_a_host_that_reports_up_and_works_on_nothing_fails(tell, to):
+    tell(
+        f"""
+        {BUSY}
+        compute b busy
+        evacuate web 2.94{to}
+        delay 290
+        expect migration 1 accepted on b
+        delay 60
+        expect migration 1 failed
+        expect fault of web: did not begin with the evacuation for 300 s
+        compute b free
+        settle
+        """
+    )
