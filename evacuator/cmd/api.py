@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     serving.check_address(conf, args.listen)
     logs.start(conf)
     with serving.told_to_stop() as wait, ExitStack() as closing:
-        database = wiring.shared_database_of(conf)
+        database = wiring.database_of(conf)
         closing.callback(database.close)
         messaging = wiring.messaging_of(conf)
         closing.callback(messaging.close)

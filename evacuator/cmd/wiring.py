@@ -54,20 +54,6 @@ def database_of(conf: cfg.ConfigOpts, default: str | None = None, patience: int 
     )
 
 
-def shared_database_of(conf: cfg.ConfigOpts) -> Database:
-    """Open the configured database for a process that is one of many.
-
-    :raises NotConfigured: none is configured, or it is SQLite, where one process is all there is.
-    """
-    database = database_of(conf)
-    if database.file is not None:
-        raise NotConfigured(
-            reason=f"[database] connection names a SQLite file, {database.file}, which is for one process: use MariaDB "
-            "or PostgreSQL, or `evacuator all-in-one`."
-        )
-    return database
-
-
 def rules_of(conf: cfg.ConfigOpts) -> Rules:
     """Read the rules of this site.
 
