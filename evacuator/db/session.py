@@ -91,8 +91,8 @@ class Database:
         self.engine = engine
         self._reader = reader or engine
         self._writer = engine.execution_options(evacuator_writes=True)
-        # SQLite lets one transaction write at a time, of whatever process, and makes the others poll; a lock makes those
-        # of one process queue.
+        # SQLite lets one transaction write at a time, whatever process has it, and makes the others poll; with a lock
+        # those of one process queue.
         self._turn: AbstractContextManager[Any] = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
         # Wrapped once: to look at what is wrapped takes as long as a statement.
         self._again_if_lost = oslo_db_api.wrap_db_retry(
