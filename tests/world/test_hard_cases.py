@@ -270,3 +270,24 @@ def test_a_destination_that_slept_over_a_start_that_fails_takes_nothing_that_is_
             """,
         )
         assert disk(world, world.instance("web").host).exists()
+
+
+def test_a_destination_that_dies_once_a_failed_start_is_written_down_leaves_no_guest_behind(tell, world):
+    tell(
+        """
+        create web on a
+        delay 70
+        host a power off
+        force-down a
+        driver b fail power_on 1
+        process b crash before destroy
+        evacuate web 2.94 to b
+        expect web ERROR on a
+        compute b restart
+        delay 60
+        expect b up
+        settle
+        """
+    )
+    assert not list((world.hypervisors / "b" / "guests").glob("*.json"))
+    assert world.has_disk(world.instances["web"])
