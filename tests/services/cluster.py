@@ -169,7 +169,9 @@ connection = {_through(cluster.database_url, self.database)}
 
 
 def _through(url: URL, link: Link) -> str:
-    return url.set(host="127.0.0.1", port=link.port).render_as_string(hide_password=False)
+    # The way to a file leads through nothing that could be cut.
+    way = url if url.get_backend_name() == "sqlite" else url.set(host="127.0.0.1", port=link.port)
+    return way.render_as_string(hide_password=False)
 
 
 class Cluster(Site):
