@@ -3,15 +3,13 @@
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from statistics import median
 
 import pytest
-from sqlalchemy import text
 
 from tests.acceptance.site import until
 from tests.services.cluster import DOWN_TIME, Cluster, Process, wait_seconds
+from tests.services.no_writes import takes_no_writes
 
 # -- the database
 
@@ -62,30 +60,6 @@ def test_evacuations_in_the_middle_of_which_the_database_goes_away_end_when_it_r
         (ended,) = cluster.settled(server, seconds=60)
         assert ended["status"] == ("ACTIVE" if number % 2 else "SHUTOFF"), cluster.migrations(server)
         assert cluster.starts(server, "b", "c") == number % 2
-
-
-@contextmanager
-def takes_no_writes(cluster: Cluster) -> Iterator[None]:
-    """Have the database refuse, or hold up, every write."""
-    with cluster.database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as admin:
-        name = cluster.database_url.database
-        if admin.dialect.name == "mysql":
-            admin.exec_driver_sql("LOCK TABLES services READ, instances READ, migrations READ")
-        else:
-            admin.exec_driver_sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-            admin.execute(
-                text(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name "
-                    "AND pid <> pg_backend_pid()"
-                ),
-                {"name": name},
-            )
-        yield
-        if admin.dialect.name == "mysql":
-            admin.exec_driver_sql("UNLOCK TABLES")
-        else:
-            # Whoever is connected stays read-only.
-            admin.exec_driver_sql(f"ALTER DATABASE {name} RESET default_transaction_read_only")
 
 
 def test_a_database_that_takes_no_writes_for_a_while_makes_nobody_dead_and_what_it_held_up_ends(
