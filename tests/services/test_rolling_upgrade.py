@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -68,6 +69,47 @@ def test_below_2_95_everything_works_to_the_old_one_too_and_2_95_is_refused_unti
     assert cluster.action(silent, {"evacuate": {"host": "c"}}).status == 200
     (ended,) = cluster.settled(silent)
     assert (ended["status"], cluster.starts(silent, "b", "c")) == ("SHUTOFF", 0)
+
+
+def test_servers_on_the_old_one_are_made_stopped_started_rebooted_deleted_and_evacuated(
+    cluster: Cluster, old: Process
+) -> None:
+    def ask(server: str, order: dict[str, Any]) -> str:
+        assert cluster.action(server, order).status == 202
+        cluster.settled(server)
+        return cluster.status(server)
+
+    made, stopped, gone = cluster.servers_on("c", 3)
+    assert ask(made, {"os-stop": None}) == "SHUTOFF"
+    assert ask(made, {"os-start": None}) == "ACTIVE"
+    assert ask(made, {"reboot": {"type": "SOFT"}}) == "ACTIVE"
+    assert ask(made, {"reboot": {"type": "HARD"}}) == "ACTIVE"
+    assert ask(stopped, {"os-stop": None}) == "SHUTOFF"
+    restarted = ["powered_off", "powered_on"]
+    assert [line["event"] for line in cluster.journal("c", made)] == ["defined", "powered_on", *restarted * 3]
+    assert cluster.request("DELETE", f"/servers/{gone}").status == 204
+    until(lambda: cluster.request("GET", f"/servers/{gone}").status == 404, 30, "the server to be gone")
+    assert cluster.journal("c", gone)[-1]["event"] == "destroyed"
+    for server, orders in ((made, 5), (stopped, 2), (gone, 2)):
+        assert old.tail(1_000_000).count(f"received carry_out_order 1.0 of {server}") == orders
+
+    old.kill()
+    cluster.dead("c")
+    for server in (made, stopped):
+        assert cluster.action(server, {"evacuate": {"host": "b"}}, "2.94").status == 200
+    assert [server["status"] for server in cluster.settled(made, stopped)] == ["ACTIVE", "SHUTOFF"]
+    assert cluster.starts(stopped, "b") == 0
+    for server in (made, stopped, gone):
+        assert set(results(cluster, server)) == {"Success"}
+
+
+def results(cluster: Cluster, server: str) -> list[str]:
+    """Return how each part of what was asked of a server ended."""
+    events = (
+        "SELECT e.result FROM instance_actions_events e JOIN instance_actions a ON a.id = e.action_id "
+        "WHERE a.instance_uuid = :server"
+    )
+    return [row.result for row in cluster.sql(events, server=server)]
 
 
 def test_2_95_is_accepted_once_the_service_of_the_old_one_is_deleted(cluster: Cluster, old: Process) -> None:

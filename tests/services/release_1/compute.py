@@ -19,11 +19,14 @@ from sqlalchemy import Connection, create_engine, text
 
 from evacuator.virt.driver import DiskSource, Guest
 from evacuator.virt.simulated import FOLDER, SimulatedDriver, SimulatedSettings
+from tests.services.release_1.orders import waiting_orders
 
 LOG = logging.getLogger("release_1")
 VERSION = 1
 REPORT_INTERVAL = 0.5
 SWEEP_INTERVAL = 1.0
+
+REBUILD = "compute_rebuild_instance"
 
 CLOCK = {"mysql": "UTC_TIMESTAMP(6)", "postgresql": "(clock_timestamp() AT TIME ZONE 'UTC')"}
 
@@ -63,6 +66,10 @@ class Endpoint:
         assert set(instance) <= {"uuid", "host", "vm_state", "vcpus", "memory_mb", "disk_gb"}, instance
         self._manager.wake.set()
 
+    def carry_out_order(self, _context, instance_uuid, order_id):
+        LOG.info("received carry_out_order 1.0 of %s: %s", instance_uuid, order_id)
+        self._manager.wake.set()
+
 
 class Manager:
     """One host."""
@@ -76,7 +83,7 @@ class Manager:
         self.now = CLOCK[self.engine.dialect.name]
 
     def write(self, connection: Connection, statement: str, **values) -> None:
-        """Write to exactly one row."""
+        """Write exactly one row."""
         if connection.execute(text(statement.replace(":now", self.now)), values).rowcount != 1:
             raise NotOurs(statement)
 
@@ -127,12 +134,13 @@ class Manager:
                     "UPDATE migrations SET status = 'completed', updated_at = :now WHERE id = :id AND status = 'done'",
                     id=record.id,
                 )
-                self.release(connection, record.instance_uuid)
+                self.release(connection, record.instance_uuid, self.host)
 
-    def release(self, connection: Connection, uuid: str) -> None:
+    def release(self, connection: Connection, uuid: str, host: str) -> None:
+        """Give back what an instance takes of a host, if it takes anything."""
         claim = connection.execute(
             text("SELECT id, vcpus, memory_mb, disk_gb FROM allocations WHERE instance_uuid = :uuid AND host = :host"),
-            {"uuid": uuid, "host": self.host},
+            {"uuid": uuid, "host": host},
         ).one_or_none()
         if claim is None:
             return
@@ -141,13 +149,54 @@ class Manager:
             connection,
             "UPDATE compute_nodes SET vcpus_used = vcpus_used - :vcpus, memory_mb_used = memory_mb_used - :memory, "
             "local_gb_used = local_gb_used - :disk, claims = claims - 1 WHERE host = :host",
-            vcpus=claim.vcpus, memory=claim.memory_mb, disk=claim.disk_gb, host=self.host,
+            vcpus=claim.vcpus, memory=claim.memory_mb, disk=claim.disk_gb, host=host,
+        )  # fmt: skip
+
+    def begin_event(self, connection: Connection, uuid: str, request_id: str, event: str) -> None:
+        """Record that this host's part of what was asked begins, unless it has begun already."""
+        asked = "SELECT max(id) FROM instance_actions WHERE instance_uuid = :uuid AND request_id = :request"
+        action = connection.execute(text(asked), {"uuid": uuid, "request": request_id}).scalar_one()
+        part = {"action": action, "event": event}
+        begun = "SELECT id FROM instance_actions_events WHERE action_id = :action AND event = :event"
+        if connection.execute(text(f"{begun} AND finish_time IS NULL"), part).first() is None:
+            self.write(
+                connection,
+                "INSERT INTO instance_actions_events (action_id, event, start_time, host) "
+                "VALUES (:action, :event, :now, :host)",
+                **part, host=self.host,
+            )  # fmt: skip
+
+    def end_event(self, connection: Connection, uuid: str, request_id: str, event: str) -> None:
+        """Record that this host's part of what was asked succeeded, and with it the whole."""
+        asked = "instance_uuid = :uuid AND request_id = :request"
+        self.write(
+            connection,
+            "UPDATE instance_actions_events SET finish_time = :now, result = 'Success' WHERE event = :event "
+            f"AND finish_time IS NULL AND action_id = (SELECT max(id) FROM instance_actions WHERE {asked})",
+            uuid=uuid, request=request_id, event=event,
+        )  # fmt: skip
+        self.write(
+            connection,
+            f"UPDATE instance_actions SET finish_time = :now, updated_at = :now WHERE {asked}",
+            uuid=uuid, request=request_id,
         )  # fmt: skip
 
     def sweep(self) -> None:
-        """Carry out every evacuation to this host that this release may take."""
+        """Carry out every evacuation to this host that this release may take, and every order that waits for it."""
+        for record in self.waiting_evacuations():
+            try:
+                self.rebuild(record)
+            except NotOurs as lost:
+                LOG.info("migration %s is not ours any more: %s", record.id, lost)
+        for order in waiting_orders(self):
+            try:
+                order.carry_out()
+            except NotOurs as lost:
+                LOG.info("order %s is not ours any more: %s", order.id, lost)
+
+    def waiting_evacuations(self) -> list:
         with self.engine.connect() as connection:
-            records = connection.execute(
+            return connection.execute(
                 text(
                     "SELECT id, uuid, status, attempt, instance_uuid, source_compute, vm_state_before, request_id "
                     "FROM migrations WHERE dest_compute = :host AND status IN ('accepted', 'pre-migrating') "
@@ -155,11 +204,6 @@ class Manager:
                 ),
                 {"host": self.host, "version": VERSION},
             ).all()
-        for record in records:
-            try:
-                self.rebuild(record)
-            except NotOurs as lost:
-                LOG.info("migration %s is not ours any more: %s", record.id, lost)
 
     def rebuild(self, record) -> None:
         """Claim, define, own, power on, record; in release 1 whatever was not stopped is started."""
@@ -174,6 +218,7 @@ class Manager:
             instance = connection.execute(
                 text("SELECT * FROM instances WHERE uuid = :uuid"), {"uuid": record.instance_uuid}
             ).one()
+            self.begin_event(connection, record.instance_uuid, record.request_id, REBUILD)
         cause = f"migration {record.id} attempt {attempt}"
         guest = Guest(
             uuid=instance.uuid, name=f"instance-{instance.id:08x}", vcpus=instance.vcpus,
@@ -202,6 +247,7 @@ class Manager:
                 "AND status = 'pre-migrating' AND attempt = :attempt",
                 id=record.id, attempt=attempt,
             )  # fmt: skip
+            self.end_event(connection, record.instance_uuid, record.request_id, REBUILD)
 
 
 def main(host: str, files: list[str], state_dir: str) -> None:
