@@ -126,7 +126,7 @@ RULES = (
     (RESET_STATE, ADMIN, "Set the recorded state of a server.", _action("os-resetState")),
     (LOCK, MEMBER, "Lock a server.", _action("lock")),
     (UNLOCK, MEMBER, "Unlock a server.", _action("unlock")),
-    (UNLOCK_OVERRIDE, ADMIN, "Unlock a server that an administrator has locked.", _action("unlock")),
+    (UNLOCK_OVERRIDE, ADMIN, "Unlock a server that an administrator of another project locked.", _action("unlock")),
     (SERVICES_LIST, ADMIN, "List compute services.", ("GET", "/os-services")),
     (SERVICES_UPDATE, ADMIN, "Enable, disable or force down a service.", ("PUT", "/os-services/{service_id}")),
     (SERVICES_DELETE, ADMIN, "Forget a service.", ("DELETE", "/os-services/{service_id}")),

@@ -1,7 +1,12 @@
 """Actions other than ``evacuate``, and what is remembered of all of them."""
 
+from dataclasses import replace
+
 import pytest
 
+from evacuator.api.errors import PolicyForbids
+from evacuator.context import RequestContext
+from evacuator.engine.lock import unlock_instance
 from tests.functional.conftest import fault
 
 
@@ -90,6 +95,55 @@ def test_only_an_administrator_undoes_an_administrators_lock(running):
     assert running.act(running.server, {"unlock": None}).status_int == 202
     running.act(running.server, {"lock": None}, token="user:project")
     assert running.act(running.server, {"unlock": None}, token="user:project").status_int == 202
+
+
+def test_a_member_cannot_make_an_administrators_lock_their_own(running):
+    running.act(running.server, {"lock": {"locked_reason": "forensics"}}, "2.73")
+    assert running.act(running.server, {"lock": {"locked_reason": "mine"}}, "2.73", "user:project").status_int == 202
+    assert running.get(f"/servers/{running.server}", "2.73").json["server"]["locked_reason"] == "forensics"
+    assert running.act(running.server, {"unlock": None}, token="user:project").status_int == 403
+    assert running.delete(f"/servers/{running.server}", token="user:project").status_int == 409
+    done = running.get(f"/servers/{running.server}/os-instance-actions").json["instanceActions"]
+    assert [action["action"] for action in done] == ["lock"]
+
+
+def test_an_administrator_takes_a_members_lock_over(running):
+    running.act(running.server, {"lock": None}, token="user:project")
+    running.act(running.server, {"lock": {"locked_reason": "forensics"}}, "2.73")
+    assert running.act(running.server, {"unlock": None}, token="user:project").status_int == 403
+    assert running.get(f"/servers/{running.server}", "2.73").json["server"]["locked_reason"] == "forensics"
+
+
+def test_what_an_administrator_locks_in_their_own_project_its_members_unlock(running):
+    running.sql("UPDATE instances SET project_id = 'admin'")
+    running.act(running.server, {"lock": None})
+    assert fault(running.act(running.server, {"os-stop": None}, token="user:admin"))[1] == 409
+    assert running.act(running.server, {"unlock": None}, token="user:admin").status_int == 202
+
+
+class SomebodyElseFirst:
+    """A database to which somebody else writes right before the first write."""
+
+    def __init__(self, database, first):
+        self._database, self._first = database, [first]
+
+    def write(self, work):
+        while self._first:
+            self._first.pop()()
+        return self._database.write(work)
+
+
+def test_an_administrators_lock_that_comes_right_before_a_members_unlock_holds(running):
+    running.act(running.server, {"lock": None}, token="user:project")
+    database = SomebodyElseFirst(running.database, lambda: running.act(running.server, {"lock": None}))
+    member = RequestContext(user_id="user", project_id="project", overwrite=False)
+
+    def refuse(_instance):
+        raise PolicyForbids(rule="unlock_override")
+
+    with pytest.raises(PolicyForbids):
+        unlock_instance(replace(running.engine, database=database), member, running.server, "project", refuse)
+    assert running.get(f"/servers/{running.server}", "2.9").json["server"]["locked"] is True
 
 
 # -- what is remembered

@@ -105,9 +105,11 @@ def _lock(parts: Collaborators, asked: Asked, instance: Instance) -> None:
 
 def _unlock(parts: Collaborators, asked: Asked, instance: Instance) -> None:
     who = asked.request.identity
-    if instance.locked and not instance.locked_by_owner:
-        parts.policy.check(who, policies.UNLOCK_OVERRIDE, owner_of(instance))
-    unlock_instance(parts.engine, who, instance.uuid, asked.request.scope)
+
+    def permit_override(locked: Instance) -> None:
+        parts.policy.check(who, policies.UNLOCK_OVERRIDE, owner_of(locked))
+
+    unlock_instance(parts.engine, who, instance.uuid, asked.request.scope, permit_override)
 
 
 ACTIONS: Mapping[str, Action] = {
