@@ -191,11 +191,12 @@ def action_filter(instance_uuid: str, query: Query) -> ActionFilter:
 
 def flavor_filter(request: Request, query: Query) -> FlavorFilter:
     """Read which flavors are wanted; only administrators may see those that are not public."""
+    sees_private = bool(request.identity.is_admin)
     public: bool | None = True
-    if request.identity.is_admin and "is_public" in query:
+    if sees_private and "is_public" in query:
         asked = query.get("is_public") or ""
         public = None if asked.lower() == "none" else _boolean(query, "is_public")
-    return FlavorFilter(public, _number(query, "minRam"), _number(query, "minDisk"))
+    return FlavorFilter(sees_private, public, _number(query, "minRam"), _number(query, "minDisk"))
 
 
 def _number(query: Query, name: str) -> int:

@@ -1,6 +1,6 @@
 """Flavors: the sizes that instances are made in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,20 +34,21 @@ STANDARD = (
 )
 
 
-def get(session: Session, flavorid: str) -> Flavor:
-    """Return a flavor by the id that clients use.
+def get(session: Session, flavorid: str, *, sees_private: bool = True) -> Flavor:
+    """Return a flavor by the id that clients use; one that is not public only to who ``sees_private``.
 
     :raises FlavorNotFound:
     """
-    flavor = session.scalars(select(Flavor).where(Flavor.flavorid == flavorid)).one_or_none()
+    flavor = find(session, flavorid, sees_private=sees_private)
     if flavor is None:
         raise FlavorNotFound(flavor_id=flavorid)
     return flavor
 
 
-def listing(session: Session) -> Sequence[Flavor]:
-    """Return all flavors, by the id that clients use."""
-    return session.scalars(select(Flavor).order_by(Flavor.flavorid)).all()
+def find(session: Session, flavorid: str, *, sees_private: bool) -> Flavor | None:
+    """Return the flavor of this id in the caller's sight."""
+    flavor = session.scalars(select(Flavor).where(Flavor.flavorid == flavorid)).one_or_none()
+    return flavor if flavor is not None and (sees_private or flavor.is_public) else None
 
 
 def add(session: Session, values: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, false, fun
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from evacuator.db import services
+from evacuator.db.flavors import find as find_flavor
 from evacuator.db.models import (
     COMPUTE_BINARY,
     ComputeNode,
@@ -381,8 +382,9 @@ def _action(session: Session, instance_uuid: str, request_id: str) -> InstanceAc
 
 @dataclass(frozen=True)
 class FlavorFilter:
-    """Which flavors: with at least that much memory (MiB) and disk (GiB)."""
+    """Which flavors: with at least that much memory (MiB) and disk (GiB). ``sees_private``: see ``flavors.get``."""
 
+    sees_private: bool = False
     is_public: bool | None = True
     min_memory_mb: int = 0
     min_root_gb: int = 0
@@ -401,7 +403,7 @@ def flavors(session: Session, wanted: FlavorFilter, page: Page) -> list[Flavor]:
     if wanted.is_public is not None:
         statement = statement.where(Flavor.is_public.is_(wanted.is_public))
     if page.marker is not None:
-        marker = session.scalars(select(Flavor).where(Flavor.flavorid == page.marker)).one_or_none()
+        marker = find_flavor(session, page.marker, sees_private=wanted.sees_private)
         if marker is None:
             raise Invalid(reason=f"marker [{page.marker}] not found")
         statement = statement.where(_after(order, marker))

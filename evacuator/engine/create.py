@@ -69,7 +69,8 @@ class NewInstances:
 def create_instances(engine: Engine, context: RequestContext, wanted: NewInstances) -> list[Instance]:
     """Record the instances and wake their hosts; one for which there is no room ends in ERROR with the reason.
 
-    :raises FlavorNotFound, FlavorTooSmall:
+    :raises FlavorNotFound: it does not exist, or is not public and the caller no administrator.
+    :raises FlavorTooSmall:
     :raises ComputeHostNotFound: the requested host does not exist.
     :raises ZoneNotAvailable: no host that may be used is in the availability zone.
     """
@@ -78,7 +79,7 @@ def create_instances(engine: Engine, context: RequestContext, wanted: NewInstanc
     def work(transaction: Transaction) -> list[Instance]:
         if instances.find(transaction, uuids[0]) is not None:  # the acknowledgement of our own commit was lost
             return [instances.get(transaction, uuid) for uuid in uuids]
-        flavor = flavors.get(transaction, wanted.flavor_id)
+        flavor = flavors.get(transaction, wanted.flavor_id, sees_private=bool(context.is_admin))
         if wanted.image is not None:
             wanted.image.check_fits(flavor)
         if wanted.requested_host and nodes.of_host(transaction, wanted.requested_host) is None:

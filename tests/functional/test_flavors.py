@@ -89,3 +89,19 @@ def test_members_look_and_do_not_touch(site):
     assert site.delete("/flavors/1", token="user:project").status_int == 403
     assert site.post("/flavors/1/os-extra_specs", {"extra_specs": {"a": "b"}}, token="user:project").status_int == 403
     assert site.get("/flavors/1/os-extra_specs", token="user:project").status_int == 200
+
+
+def test_a_flavor_that_is_not_public_exists_for_administrators_only(site):
+    site.add_host("one")
+    make(site, id="priv", **{"os-flavor-access:is_public": False})
+    site.post("/flavors/priv/os-extra_specs", {"extra_specs": {"hw:a": "1"}})
+    paths = ("/flavors/priv", "/flavors/priv/os-extra_specs", "/flavors/priv/os-extra_specs/hw:a")
+    for path in paths:
+        refused = fault(site.get(path, token="user:project"))
+        assert refused == ("itemNotFound", 404, "Flavor priv could not be found.")
+    wanted = {"server": {"name": "web", "flavorRef": "priv", "imageRef": ""}}
+    refused = fault(site.post("/servers", wanted, token="user:project"))
+    assert refused == ("badRequest", 400, "Flavor priv could not be found.")
+    assert fault(site.get("/flavors?marker=priv", token="user:project"))[2] == "marker [priv] not found"
+    assert {site.get(path).status_int for path in (*paths, "/flavors?marker=priv")} == {200}
+    assert site.post("/servers", wanted).status_int == 202

@@ -59,8 +59,9 @@ class FlavorsDetail(FlavorList):
         self._list(request, response, view, view.whole)
 
 
-def _flavor(parts: Collaborators, flavor_id: str) -> FlavorRow:
-    return parts.engine.database.read(lambda session: flavors.get(session, flavor_id))
+def _flavor(parts: Collaborators, request: Request, flavor_id: str) -> FlavorRow:
+    sees_private = bool(request.identity.is_admin)
+    return parts.engine.database.read(lambda session: flavors.get(session, flavor_id, sees_private=sees_private))
 
 
 class Flavor(Resource):
@@ -72,7 +73,7 @@ class Flavor(Resource):
     def on_get(self, request: Request, response: falcon.Response, *, flavor_id: str) -> None:
         """Show a flavor."""
         view = FlavorView(request.behaviour, Links(request, self._parts.settings))
-        response.media = {"flavor": view.whole(_flavor(self._parts, flavor_id))}
+        response.media = {"flavor": view.whole(_flavor(self._parts, request, flavor_id))}
 
     def on_put(self, request: Request, response: falcon.Response, *, flavor_id: str) -> None:
         """Change what is said of a flavor, from 2.55 on."""
@@ -99,7 +100,7 @@ class ExtraSpecs(Resource):
     def on_get(self, request: Request, response: falcon.Response, *, flavor_id: str) -> None:
         """List the extra specs of a flavor."""
         self._parts.policy.check(request.identity, policies.FLAVORS_EXTRA_SPECS_LIST)
-        response.media = {"extra_specs": _flavor(self._parts, flavor_id).extra_specs}
+        response.media = {"extra_specs": _flavor(self._parts, request, flavor_id).extra_specs}
 
     def on_post(self, request: Request, response: falcon.Response, *, flavor_id: str) -> None:
         """Add to the extra specs of a flavor; the answer repeats what was added."""
@@ -118,7 +119,7 @@ class ExtraSpec(Resource):
     def on_get(self, request: Request, response: falcon.Response, *, flavor_id: str, key: str) -> None:
         """Show an extra spec of a flavor."""
         self._parts.policy.check(request.identity, policies.FLAVORS_EXTRA_SPECS_SHOW)
-        specs = _flavor(self._parts, flavor_id).extra_specs
+        specs = _flavor(self._parts, request, flavor_id).extra_specs
         if key not in specs:
             raise ExtraSpecNotFound(flavor_id=flavor_id, key=key)
         response.media = {key: specs[key]}
