@@ -1,6 +1,6 @@
 """The migrations and the models say the same, upwards and downwards, with data in the tables."""
 
-import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from sqlalchemy import inspect, text
 from evacuator.db import schema, services
 from evacuator.db.models import Model
 from evacuator.db.session import Database, open_database
+from tests.unit.db import journey
+from tests.unit.db.expansion import beyond, forbidden
 
 
 @pytest.fixture
@@ -74,23 +76,55 @@ def test_sqlite_keeps_a_write_ahead_log_and_its_foreign_keys(database: Database)
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
 
 
-def test_an_upgrade_only_adds_unless_it_says_that_it_contracts() -> None:
+def test_an_upgrade_only_adds_unless_it_says_that_it_contracts(database: Database) -> None:
     """Processes of the release before go on working on the new schema: see docs/decisions/0005."""
-    adds = {"add_column", "create_table", "create_index", "execute", "bulk_insert", "get_bind", "f"}
-    for script in sorted(Path(schema._scripts(), "versions").glob("[0-9]*.py")):
-        tree = ast.parse(script.read_text())
-        assert ast.get_docstring(tree)
-        if "contracts:" in (ast.get_docstring(tree) or ""):
-            continue
-        (upgrade,) = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "upgrade"]
-        called = {
-            node.func.attr
-            for node in ast.walk(upgrade)
-            if isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and ast.unparse(node.func.value) == "op"
-        }
-        assert called <= adds, f"{script.name}: {sorted(called - adds)}"
+    for script in journey.scripts():
+        assert beyond(script, journey.step_up(database, script.revision)) == set()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DROP TABLE instances",
+        "drop index ix_instances_host_deleted",
+        "DELETE FROM instances",
+        "TRUNCATE services",
+        "REPLACE INTO services (id) VALUES (1)",
+        "WITH a AS (SELECT 1) DELETE FROM services",
+        "INSERT INTO services (id) VALUES (1)",
+        "UPDATE instances SET host = NULL",
+        "UPDATE `instances` SET added = 1, host = 'a' WHERE id = 1",
+        "UPDATE made SET host = 'a' WHERE id = 1; DROP TABLE instances",
+        "ALTER TABLE instances DROP COLUMN host",
+        "ALTER TABLE instances RENAME COLUMN host TO node",
+        "ALTER TABLE instances RENAME TO servers",
+        "ALTER TABLE instances ALTER COLUMN host SET NOT NULL",
+        "ALTER TABLE instances MODIFY host TEXT",
+        "ALTER TABLE instances ADD COLUMN needed INTEGER NOT NULL",
+        "ALTER TABLE instances ADD COLUMN a INTEGER, DROP COLUMN host",
+        "ALTER TABLE instances ADD CONSTRAINT uq UNIQUE (host)",
+        "CREATE UNIQUE INDEX uq ON instances (host)",
+        "CREATE TRIGGER t AFTER INSERT ON instances BEGIN SELECT 1; END",
+    ],
+)
+def test_what_an_older_process_could_not_go_on_with_is_seen_however_it_is_sent(statement: str) -> None:
+    assert forbidden([*ADDITIONS, statement]) == [re.sub(r"[`]", "", statement)]
+
+
+ADDITIONS = [
+    "CREATE TABLE made (\n\tid INTEGER NOT NULL,\n\thost VARCHAR(255)\n)",
+    "CREATE UNIQUE INDEX uq_made_host ON made (host)",
+    "INSERT INTO made (id, host) SELECT id, host FROM services",
+    "ALTER TABLE instances ADD COLUMN added INTEGER",
+    "ALTER TABLE instances ADD COLUMN counted INTEGER DEFAULT '0' NOT NULL",
+    "CREATE INDEX ix_instances_added ON instances (added)",
+    "SELECT instances.id FROM instances WHERE instances.added IS NULL",
+    'UPDATE "instances" SET added=? WHERE instances.id = ?',
+]
+
+
+def test_what_only_adds_is_allowed() -> None:
+    assert forbidden(ADDITIONS) == []
 
 
 def test_of_guests_that_were_adopted_before_it_is_found_out_which_keys_they_need(database: Database) -> None:
