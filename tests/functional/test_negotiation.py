@@ -128,6 +128,8 @@ def test_an_address_without_a_version_is_answered_with_choices(site, path):
         ("GET", "/v2.1/servers.json"),
         ("GET", "/v2.1/not-hex/servers"),
         ("HEAD", "/v2.1/servers"),
+        ("HEAD", "/v2.1/versions/v2.1"),
+        ("HEAD", "/v2/versions/v2.1"),
         ("PUT", "/v2.1/servers"),
         ("DELETE", "/v2.1/servers"),
         ("GET", "/v2.1/servers/some/action"),

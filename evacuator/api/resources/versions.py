@@ -26,29 +26,34 @@ class Versions(Resource):
     on_head = on_post = on_put = on_patch = on_delete = on_get
 
 
-class Version(Resource):
-    """``/v2.1`` and ``/v2``: one version."""
-
-    answers_everybody: ClassVar[bool] = True
+class VersionDocument(Resource):
+    """A document on one version: that of the address."""
 
     def __init__(self, parts: Collaborators) -> None:
         self._parts = parts
 
-    def on_get(self, request: Request, response: falcon.Response) -> None:
-        """Show it."""
+    def _show(self, request: Request, response: falcon.Response) -> None:
         path = "v2" if request.legacy else "v2.1"
         response.media = versions.alone(Links(request, self._parts.settings).root, path)
+
+
+class Version(VersionDocument):
+    """``/v2.1`` and ``/v2``: one version."""
+
+    answers_everybody: ClassVar[bool] = True
+
+    def on_get(self, request: Request, response: falcon.Response) -> None:
+        """Show it."""
+        self._show(request, response)
 
     on_head = on_get
 
 
-class NamedVersion(Version):
+class NamedVersion(VersionDocument):
     """``/v2.1/versions/v2.1``: the same document, behind authentication."""
 
-    answers_everybody: ClassVar[bool] = False
-
-    def on_get(self, request: Request, response: falcon.Response, *, version: str) -> None:  # type: ignore[override]
+    def on_get(self, request: Request, response: falcon.Response, *, version: str) -> None:
         """Show it."""
         if version != "v2.1":
             raise falcon.HTTPNotFound
-        super().on_get(request, response)
+        self._show(request, response)
