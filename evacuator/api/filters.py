@@ -115,19 +115,17 @@ def _known_to_caller(request: Request, query: Query, policy: Policy) -> Query:
 
 
 def _project(request: Request, query: Query, policy: Policy, all_projects_rule: str) -> str | None:
-    """Return the project whose servers are wanted, None for those of all."""
-    named = None
-    if policy.allows(request.identity, policies.ALL_FILTERS):
-        named = query.get("project_id") or query.get("tenant_id")
-    everywhere = _all_projects(query) if "all_tenants" in query else "tenant_id" in query and named is not None
-    if not everywhere:
+    """Return the project whose servers are wanted, None for those of all; without all_tenants it is the caller's."""
+    if not _all_projects(query):
         return request.identity.project_id
     policy.check(request.identity, all_projects_rule)
-    return named
+    if not policy.allows(request.identity, policies.ALL_FILTERS):
+        return None
+    return query.get("project_id") or query.get("tenant_id")
 
 
 def _all_projects(query: Query) -> bool:
-    return not query.get("all_tenants") or _boolean(query, "all_tenants")
+    return "all_tenants" in query and (not query.get("all_tenants") or _boolean(query, "all_tenants"))
 
 
 def _states(request: Request, known: Query) -> list[InState] | None:

@@ -141,8 +141,8 @@ def test_the_status_follows_from_the_states(running, vm_state, task_state, statu
 @pytest.mark.parametrize(
     ("change", "status"),
     [
-        ("forced_down = 1, disabled = 1", "DOWN"),
-        ("disabled = 1", "MAINTENANCE"),
+        ("forced_down = true, disabled = true", "DOWN"),
+        ("disabled = true", "MAINTENANCE"),
         ("version = 2", "UP"),
         ("last_seen = '2020-01-01 00:00:00'", "UNKNOWN"),
     ],
@@ -216,7 +216,9 @@ def test_administrators_see_their_own_project_unless_they_ask_for_all(many):
     assert names(many.get("/servers")) == ["mine"]
     assert len(names(many.get("/servers?all_tenants"))) == 6
     assert len(names(many.get("/servers?all_tenants=True&project_id=project"))) == 5
-    assert len(names(many.get("/servers?tenant_id=project"))) == 5
+    assert len(names(many.get("/servers?all_tenants=1&tenant_id=project"))) == 5
+    for named in ("tenant_id=project", "project_id=project", "all_tenants=0&tenant_id=project"):
+        assert names(many.get(f"/servers?{named}")) == ["mine"]
     assert names(many.get("/servers?all_tenants=0")) == ["mine"]
 
 
@@ -417,7 +419,7 @@ def test_several_are_created_at_once(site):
 def test_an_administrator_may_name_the_host_in_the_zone(site, zone):
     site.add_host("one")
     site.add_host("two")
-    site.sql("UPDATE services SET disabled = 1 WHERE host = 'two'")
+    site.sql("UPDATE services SET disabled = true WHERE host = 'two'")
     created = site.post("/servers", body(availability_zone=zone)).json["server"]
     assert site.get(f"/servers/{created['id']}").json["server"]["OS-EXT-SRV-ATTR:host"] == "two"
 
