@@ -21,7 +21,7 @@ TAG_FILTERS = {"tags": "all_tags", "tags-any": "any_tag", "not-tags": "not_all_t
 #: Parameter -> column, for those that must be equal.
 SERVER_EQUAL = {
     "host": "host",
-    "node": "host",
+    "node": "node",
     "user_id": "user_id",
     "image": "image_ref",
     "image_ref": "image_ref",

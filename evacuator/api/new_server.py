@@ -23,13 +23,13 @@ class NewServer:
     wants_reservation_id: bool
 
     @property
-    def requested_host(self) -> str | None:
-        """The host that the caller named."""
-        return self.instances.requested_host
+    def names_host(self) -> bool:
+        """Whether the caller named a host, or its hypervisor."""
+        return bool(self.instances.requested_host or self.instances.requested_node)
 
     @property
     def forces_host(self) -> bool:
-        """Whether that host may be disabled."""
+        """Whether the host that the caller named may be disabled."""
         return self.instances.forces_host
 
     @classmethod
@@ -39,15 +39,16 @@ class NewServer:
         :raises Invalid: its parts contradict each other, or ask for what is not served here.
         :raises ImagesUnavailable:
         """
-        zone, forced_host = _zone(body)
+        zone, forced_host, forced_node = _zone(body)
         least, most = _counts(body)
         name = body["name"].strip()
         wanted = NewInstances(
             name=name,
             flavor_id=_flavor(body),
             image=_image(body, images, caller),
-            requested_host=forced_host or body.get("host") or body.get("hypervisor_hostname"),
-            forces_host=forced_host is not None,
+            requested_host=forced_host or body.get("host"),
+            requested_node=forced_node or body.get("hypervisor_hostname"),
+            forces_host=bool(forced_host or forced_node),
             availability_zone=zone,
             metadata=body.get("metadata", {}),
             tags=sorted(set(body.get("tags", []))),
@@ -62,19 +63,18 @@ class NewServer:
         return cls(wanted, body.get("adminPass"), is_true(body.get("return_reservation_id")))
 
 
-def _zone(body: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Read "zone", "zone:host" or "zone:host:node"."""
+def _zone(body: Mapping[str, Any]) -> tuple[str | None, str | None, str | None]:
+    """Read "zone", "zone:host", "zone:host:node" or "zone::node" as zone, host and node."""
     given = body.get("availability_zone")
     if given is None or ":" not in given:
-        return given, None
+        return given, None, None
     _, host, *node = given.split(":")
-    host = host or "".join(node[:1])
-    if len(node) > 1 or not host:
+    if len(node) > 1 or not (host or any(node)):
         raise Invalid(reason=f"Unable to parse availability_zone {given}: expected zone, zone:host or zone:host:node")
     if body.get("host") or body.get("hypervisor_hostname"):
         raise Invalid(reason="A host is named in availability_zone and again in host or hypervisor_hostname.")
     # The host says it all: the server may leave it for any zone.
-    return None, host
+    return None, host or None, "".join(node) or None
 
 
 def _counts(body: Mapping[str, Any]) -> tuple[int, int]:

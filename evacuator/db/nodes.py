@@ -28,6 +28,13 @@ def of_host(session: Session, host: str) -> ComputeNode | None:
     return session.scalars(select(ComputeNode).where(ComputeNode.host == host)).one_or_none()
 
 
+def named(session: Session, host: str | None, hypervisor: str | None) -> ComputeNode | None:
+    """Return the node of ``host``, or the first whose hypervisor calls itself so; where both are given, both hold."""
+    facts = {ComputeNode.host: host, ComputeNode.hypervisor_hostname: hypervisor}
+    wanted = (column == name for column, name in facts.items() if name is not None)
+    return session.scalars(select(ComputeNode).where(*wanted).order_by(ComputeNode.id).limit(1)).first()
+
+
 def share_storage(one: SQLColumnExpression[str], other: SQLColumnExpression[str]) -> ColumnElement[bool]:
     """Whether two hosts publish the same storage."""
     this, that = aliased(ComputeNode), aliased(ComputeNode)

@@ -62,7 +62,10 @@ class InState:
 
 @dataclass(frozen=True)
 class ServerFilter:
-    """Which servers. None asks for all of them; ``equal`` and ``matching`` (regular expressions) are by column."""
+    """Which servers. None asks for all of them; ``equal`` and ``matching`` (regular expressions) are by column.
+
+    Among the columns of ``equal`` are the ``availability_zone`` and the ``node`` that servers are shown with.
+    """
 
     project_id: str | None = None
     deleted: bool | None = False
@@ -129,6 +132,12 @@ def servers(session: Session, wanted: ServerFilter, page: Page) -> list[Server]:
 #: Where an instance is; where it has no host, where it shall be.
 ZONE = func.coalesce(Service.availability_zone, Instance.availability_zone)
 
+#: What its hypervisor calls itself; of a host that has none any more, the host.
+NODE = func.coalesce(ComputeNode.hypervisor_hostname, Instance.host)
+
+#: What is not in the row of the instance.
+ELSEWHERE: Mapping[str, ColumnElement[Any]] = {"availability_zone": ZONE, "node": NODE}
+
 
 def _all_servers() -> "Select[Instance, str | None, str | None]":
     return (
@@ -152,7 +161,7 @@ def _server_conditions(wanted: ServerFilter) -> Iterable[ColumnElement[bool]]:
     if wanted.deleted is not None:
         yield Instance.deleted == wanted.deleted
     for name, value in wanted.equal.items():
-        column = ZONE if name == "availability_zone" else getattr(Instance, name)
+        column = ELSEWHERE[name] if name in ELSEWHERE else getattr(Instance, name)
         yield column.in_(value) if isinstance(value, list | tuple | set | frozenset) else column == value
     for name, pattern in wanted.matching.items():
         yield getattr(Instance, name).regexp_match(pattern)

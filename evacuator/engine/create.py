@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
@@ -44,8 +44,10 @@ class NeededImage:
 
 @dataclass(frozen=True)
 class NewInstances:
-    """What the caller asked for. ``forces_host``: the named host may be disabled.
+    """What the caller asked for.
 
+    ``requested_node``: what the hypervisor of the host calls itself; it names the host, or has to agree with who does.
+    ``forces_host``: the named host may be disabled.
     ``availability_zone``: where the instances must stay; None for anywhere.
     """
 
@@ -53,6 +55,7 @@ class NewInstances:
     flavor_id: str
     image: NeededImage | None = None
     requested_host: str | None = None
+    requested_node: str | None = None
     forces_host: bool = False
     availability_zone: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -71,28 +74,44 @@ def create_instances(engine: Engine, context: RequestContext, wanted: NewInstanc
 
     :raises FlavorNotFound: it does not exist, or is not public and the caller no administrator.
     :raises FlavorTooSmall:
-    :raises ComputeHostNotFound: the requested host does not exist.
+    :raises ComputeHostNotFound: the requested host does not exist, or has another hypervisor than the requested one.
     :raises ZoneNotAvailable: no host that may be used is in the availability zone.
+    :raises RequestTooOld: this process was frozen over it; nothing is written.
     """
     uuids = [str(uuid4()) for _ in range(wanted.max_count)]
 
     def work(transaction: Transaction) -> list[Instance]:
         if instances.find(transaction, uuids[0]) is not None:  # the acknowledgement of our own commit was lost
             return [instances.get(transaction, uuid) for uuid in uuids]
+        engine.still_wanted(context)
         flavor = flavors.get(transaction, wanted.flavor_id, sees_private=bool(context.is_admin))
         if wanted.image is not None:
             wanted.image.check_fits(flavor)
-        if wanted.requested_host and nodes.of_host(transaction, wanted.requested_host) is None:
-            raise ComputeHostNotFound(host=wanted.requested_host)
+        placed = replace(wanted, requested_host=_requested(transaction, wanted))
         if wanted.availability_zone and not aggregates.is_zone(transaction, wanted.availability_zone):
             raise ZoneNotAvailable
         reservation = f"r-{uuid4().hex[:8]}"
         return [
-            _create(engine, transaction, context, wanted, flavor, reservation, index=index, uuid=uuid)
+            _create(engine, transaction, context, placed, flavor, reservation, index=index, uuid=uuid)
             for index, uuid in enumerate(uuids)
         ]
 
     return engine.database.write(work)
+
+
+def _requested(transaction: Transaction, wanted: NewInstances) -> str | None:
+    """Return the host that was named, in whichever way; None when none was.
+
+    :raises ComputeHostNotFound:
+    """
+    host, hypervisor = wanted.requested_host, wanted.requested_node
+    if host is None and hypervisor is None:
+        return None
+    node = nodes.named(transaction, host, hypervisor)
+    if node is None:
+        both = f"{host} with hypervisor {hypervisor}"
+        raise ComputeHostNotFound(host=both if host and hypervisor else host or hypervisor)
+    return node.host
 
 
 def _create(

@@ -238,6 +238,8 @@ def test_members_may_not_ask_for_all_projects(many):
     [
         ("host=one", ["b-2", "a-2"]),
         ("host=two&host=one", ["b-2", "a-2"]),
+        ("node=one.example.org", ["b-2", "a-2"]),
+        ("node=one", []),
         ("status=active", ["a-2", "a-1"]),
         ("status=ACTIVE&status=SHUTOFF", ["b-3", "b-2", "b-1", "a-2", "a-1"]),
         ("status=PAUSED", []),
@@ -415,7 +417,7 @@ def test_several_are_created_at_once(site):
     assert sorted(names(site.get("/servers"))) == ["web-1", "web-2", "web-3"]
 
 
-@pytest.mark.parametrize("zone", ["nova:two", "nova:two:two"])
+@pytest.mark.parametrize("zone", ["nova:two", "nova:two:two.example.org", "nova::two.example.org", "nova:two:"])
 def test_an_administrator_may_name_the_host_in_the_zone(site, zone):
     site.add_host("one")
     site.add_host("two")
@@ -424,11 +426,36 @@ def test_an_administrator_may_name_the_host_in_the_zone(site, zone):
     assert site.get(f"/servers/{created['id']}").json["server"]["OS-EXT-SRV-ATTR:host"] == "two"
 
 
+@pytest.mark.parametrize("more", [{}, {"host": "two"}])
+def test_an_administrator_may_name_the_hypervisor_as_servers_show_it(site, more):
+    site.add_host("one")
+    site.add_host("two")
+    wanted = body(hypervisor_hostname="two.example.org", networks="none", **more)
+    created = site.post("/servers", wanted, "2.74").json["server"]
+    shown = site.get(f"/servers/{created['id']}").json["server"]
+    assert shown["OS-EXT-SRV-ATTR:host"] == "two"
+    assert shown["OS-EXT-SRV-ATTR:hypervisor_hostname"] == "two.example.org"
+
+
+def test_a_host_that_has_another_hypervisor_is_not_found(site):
+    site.add_host("one")
+    site.add_host("two")
+    wanted = body(host="one", hypervisor_hostname="two.example.org", networks="none")
+    refused = fault(site.post("/servers", wanted, "2.74"))
+    assert refused[2] == "Compute host one with hypervisor two.example.org not found."
+
+
 @pytest.mark.parametrize(
     ("values", "version", "rule"),
     [
         ({"availability_zone": "nova:one"}, "2.1", "os_compute_api:servers:create:forced_host"),
+        ({"availability_zone": "nova::one.example.org"}, "2.1", "os_compute_api:servers:create:forced_host"),
         ({"host": "one", "networks": "none"}, "2.74", "compute:servers:create:requested_destination"),
+        (
+            {"hypervisor_hostname": "one.example.org", "networks": "none"},
+            "2.74",
+            "compute:servers:create:requested_destination",
+        ),
     ],
 )
 def test_a_member_may_not_name_the_host(site, values, version, rule):
@@ -463,7 +490,12 @@ def test_a_member_may_not_name_the_host(site, values, version, rule):
         ({"metadata": {"k" * 256: "v"}}, "2.1"),
         ({"availability_zone": "a:b:c:d"}, "2.1"),
         ({"availability_zone": "nova:unknown"}, "2.1"),
+        ({"availability_zone": "nova:one:unknown"}, "2.1"),
+        ({"availability_zone": "nova::one"}, "2.1"),
+        ({"availability_zone": "nova:"}, "2.1"),
         ({"host": "unknown", "networks": "none"}, "2.74"),
+        ({"hypervisor_hostname": "one", "networks": "none"}, "2.74"),
+        ({"host": "one", "hypervisor_hostname": "two.example.org", "networks": "none"}, "2.74"),
         ({"block_device_mapping_v2": [{"source_type": "volume", "uuid": IMAGE}]}, "2.1"),
         ({"block_device_mapping_v2": [{"source_type": "image", "uuid": {}}]}, "2.1"),
         ({"block_device_mapping": [{"volume_id": "x"}]}, "2.1"),

@@ -86,7 +86,7 @@ class Servers(ServerList):
         new = NewServer.from_body(body, self._parts.images, request.identity)
         if new.forces_host:
             policy.check(request.identity, policies.CREATE_ON_HOST)
-        elif new.requested_host:
+        elif new.names_host:
             policy.check(request.identity, policies.REQUEST_HOST)
         try:
             created = create_instances(engine, request.identity, new.instances)
