@@ -8,7 +8,7 @@ from evacuator.api.schemas.parameters import is_true
 from evacuator.errors import Invalid
 
 #: An id that asks for a new one.
-ANY_ID = ("", "auto", None)
+ANY_ID = ("auto", None)
 
 #: Property -> (column, what it is when it is not given).
 SIZES = {
@@ -31,7 +31,7 @@ def columns(body: Mapping[str, Any]) -> dict[str, Any]:
     if max(values.values()) > MOST:
         raise Invalid(reason=f"Invalid input for field/attribute flavor. No size can be more than {MOST}.")
     return values | {
-        "flavorid": str(uuid4()) if given_id in ANY_ID else given_id,
+        "flavorid": str(uuid4() if given_id in ANY_ID else given_id),
         "name": body["name"],
         "rxtx_factor": float(body.get("rxtx_factor", 1.0)),
         "is_public": is_true(body.get("os-flavor-access:is_public", True)),

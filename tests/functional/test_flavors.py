@@ -32,7 +32,12 @@ def test_its_own_id_is_kept_and_auto_asks_for_a_new_one(site):
     assert len(make(site, name="other", id="auto").json["flavor"]["id"]) == 36
 
 
-@pytest.mark.parametrize("values", [{"name": "m1.tiny"}, {"id": "1"}])
+def test_an_id_may_be_a_number(site):
+    assert make(site, id=1234).json["flavor"]["id"] == "1234"
+    assert site.get("/flavors/1234").status_int == 200
+
+
+@pytest.mark.parametrize("values", [{"name": "m1.tiny"}, {"id": "1"}, {"id": 1}])
 def test_a_name_and_an_id_are_taken_once(site, values):
     refused = fault(make(site, **values))
     assert refused[:2] == ("conflictingRequest", 409)
@@ -44,6 +49,7 @@ def test_a_name_and_an_id_are_taken_once(site, values):
     [
         {"ram": 0}, {"ram": -1}, {"ram": 2**31}, {"ram": "9999999999"}, {"vcpus": 0}, {"vcpus": "0"}, {"vcpus": 1.5},
         {"disk": -1}, {"swap": "x"}, {"name": ""}, {"name": None}, {"id": " x"}, {"id": "x" * 256}, {"id": "a/b"},
+        {"id": -1}, {"id": 1.5}, {"id": 10**400}, {"id": True},
         {"rxtx_factor": -1}, {"rxtx_factor": "1e9"}, {"os-flavor-access:is_public": 1}, {"nonsense": 1},
         {"description": "from 2.55 on"},
     ],

@@ -4,10 +4,12 @@ from evacuator.api.schemas.parameters import ANY, BOOLEAN, LIMIT, MARKER, NAME, 
 from evacuator.api.validation import Schema
 
 FLAVOR_ID: Kind = {
-    "type": ["string", "null"],
+    "type": ["string", "integer", "null"],
     "minLength": 1,
     "maxLength": 255,
     "pattern": "^(?! )[a-zA-Z0-9. _-]+(?<! )$",
+    "minimum": 0,
+    "maximum": 10**18,
 }
 FACTOR: Kind = {"type": ["number", "string"], "pattern": "^[0-9]{1,9}(\\.[0-9]{1,9})?$", "minimum": 0, "maximum": 10**9}
 TEXT_OR_NULL: Kind = {"type": ["string", "null"], "maxLength": 65535}
