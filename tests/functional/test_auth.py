@@ -398,3 +398,10 @@ def test_noauth_is_refused_where_others_reach_it(address):
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
 def test_noauth_serves_on_loopback(address):
     check_address(configured(), address)
+
+
+@pytest.mark.parametrize("token", [":", ":project"])
+def test_a_token_that_names_no_user_is_nobodys(site, token):
+    answer = site.get("/servers", token=token)
+    assert (answer.status_int, answer.json["error"]["message"]) == (401, SENTENCE)
+    assert answer.headers["WWW-Authenticate"] == 'Token realm="Evacuator"'
