@@ -132,8 +132,7 @@ def _states(request: Request, known: Query) -> list[InState] | None:
     if "status" not in known:
         return None
     asked = [status.upper() for status in known.all("status")]
-    unknown = [status for status in asked if not is_status(status)]
-    if unknown and request.behaviour.refuses_invalid_status:
+    if request.behaviour.refuses_invalid_status and not any(is_status(status) for status in asked):
         raise Invalid(reason="Invalid status value")
     if "DELETED" in asked and not request.identity.is_admin:
         raise Forbidden(reason="Only administrators may list deleted instances")

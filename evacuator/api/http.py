@@ -19,9 +19,9 @@ MOST_PARAMETERS = 100
 class Request(falcon.Request):
     """A request, and what the middleware found out about it.
 
-    ``legacy``: it came to /v2, where versions do not exist and unknown properties are dropped.
-    ``project_in_url``: the project in the address, if it has one. ``json``: the parsed body; ``has_body``
-    tells a body that is ``null`` from none.
+    ``legacy``: it came to /v2, where versions do not exist, unknown properties are dropped, and blanks around names as
+    well. ``project_in_url``: the project in the address, if it has one. ``json``: the parsed body; ``has_body`` tells a
+    body that is ``null`` from none.
     """
 
     identity: RequestContext
@@ -50,7 +50,7 @@ class Request(falcon.Request):
 
         :raises Invalid:
         """
-        schema.check_body(self.json, drops_unknown=self.legacy)
+        schema.check_body(self.json, legacy=self.legacy)
         return self.json
 
     def query(self, schema: Schema) -> "Query":

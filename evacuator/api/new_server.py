@@ -41,9 +41,8 @@ class NewServer:
         """
         zone, forced_host, forced_node = _zone(body)
         least, most = _counts(body)
-        name = body["name"].strip()
         wanted = NewInstances(
-            name=name,
+            name=body["name"],
             flavor_id=_flavor(body),
             image=_image(body, images, caller),
             requested_host=forced_host or body.get("host"),

@@ -62,12 +62,14 @@ class Schema:
         """
         Draft202012Validator.check_schema(self.document)
 
-    def check_body(self, body: Any, *, drops_unknown: bool = False) -> None:
-        """Refuse a body that does not fit; with ``drops_unknown``, what nobody knows is taken out of it instead.
+    def check_body(self, body: Any, *, legacy: bool = False) -> None:
+        """Refuse a body that does not fit.
+
+        With ``legacy`` what nobody knows is taken out of it instead, and so are the blanks around names.
 
         :raises Invalid:
         """
-        _check(self._lenient if drops_unknown else self._strict, body, "field/attribute")
+        _check(self._lenient if legacy else self._strict, body, "field/attribute")
 
     def check_query(self, query: Mapping[str, list[str]]) -> None:
         """Refuse a query string that does not fit; every parameter is the list of its values.
@@ -85,7 +87,17 @@ def _drop_unknown(_validator: Any, allowed: Any, instance: Any, schema: Mapping[
     return iter(())
 
 
-Lenient = validators.extend(Draft202012Validator, {"additionalProperties": _drop_unknown})
+def _strip_names(
+    validator: Any, properties: Mapping[str, Any], instance: Any, schema: Mapping[str, Any]
+) -> Iterator[ValidationError]:
+    if isinstance(instance, dict):
+        for name, kind in properties.items():
+            if kind.get("format") == "name" and isinstance(instance.get(name), str):
+                instance[name] = instance[name].strip()
+    yield from Draft202012Validator.VALIDATORS["properties"](validator, properties, instance, schema)
+
+
+Lenient = validators.extend(Draft202012Validator, {"additionalProperties": _drop_unknown, "properties": _strip_names})
 
 
 def _check(validator: Validator, value: Any, kind: str) -> None:

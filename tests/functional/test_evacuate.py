@@ -62,7 +62,11 @@ def test_the_oldest_version_drops_what_it_does_not_know(outage):
 
 @pytest.mark.parametrize(
     ("arguments", "password"),
-    [({"onSharedStorage": "off", "adminPass": "mine"}, "mine"), ({"onSharedStorage": "True"}, None)],
+    [
+        ({"onSharedStorage": "off", "adminPass": "mine"}, "mine"),
+        ({"onSharedStorage": "off", "adminPass": ""}, ""),
+        ({"onSharedStorage": "True"}, None),
+    ],
 )
 def test_up_to_2_13_the_password_is_returned(outage, arguments, password):
     assert outage.ask(arguments, "2.13").json == {"adminPass": password}

@@ -289,6 +289,8 @@ def test_an_unknown_parameter_is_refused_from_2_75_on(many, version, status):
 def test_an_invalid_status_is_refused_from_2_38_on(many):
     assert names(many.get("/servers?all_tenants=1&status=nonsense", "2.37")) == []
     assert fault(many.get("/servers?all_tenants=1&status=nonsense", "2.38"))[2] == "Invalid status value"
+    some_valid = many.get("/servers?all_tenants=1&status=active&status=nonsense", "2.38")
+    assert names(some_valid) == ["a-2", "a-1"]
 
 
 def test_only_administrators_list_deleted_servers_by_status(many):
@@ -424,6 +426,18 @@ def test_an_administrator_may_name_the_host_in_the_zone(site, zone):
     site.sql("UPDATE services SET disabled = true WHERE host = 'two'")
     created = site.post("/servers", body(availability_zone=zone)).json["server"]
     assert site.get(f"/servers/{created['id']}").json["server"]["OS-EXT-SRV-ATTR:host"] == "two"
+
+
+def test_an_empty_password_is_one_that_was_given(site):
+    site.add_host("one")
+    assert site.post("/servers", body(adminPass="")).json["server"]["adminPass"] == ""
+
+
+def test_the_oldest_version_takes_away_what_is_around_a_name(site):
+    site.add_host("one")
+    created = site.ask("POST", "/v2/servers", body(name=" web one ")).json["server"]
+    assert site.get(f"/servers/{created['id']}").json["server"]["name"] == "web one"
+    assert site.ask("POST", "/v2/servers", body(name="  ")).status_int == 400
 
 
 @pytest.mark.parametrize("more", [{}, {"host": "two"}])

@@ -97,6 +97,10 @@ def test_a_service_is_disabled_with_a_reason_and_enabled(hosts):
     [
         ({}, "No updates were requested. Fields 'status' or 'forced_down' should be specified."),
         (
+            {"disabled_reason": "x"},
+            "No updates were requested. Fields 'status' or 'forced_down' should be specified.",
+        ),
+        (
             {"status": "enabled", "disabled_reason": "x"},
             "Specifying 'disabled_reason' with status 'enabled' is invalid.",
         ),
@@ -118,6 +122,13 @@ def test_only_a_known_uuid_names_a_service_from_2_53_on(hosts):
         404,
         f"Service {unknown} could not be found.",
     )
+    assert hosts.put(f"/os-services/{unknown}", {}, "2.53").status_int == 404
+
+
+def test_a_reason_for_nothing_is_passed_over(hosts):
+    path = f"/os-services/{hosts.uuid}"
+    shown = hosts.put(path, {"forced_down": True, "disabled_reason": "x"}, "2.53").json["service"]
+    assert (shown["forced_down"], shown["status"], shown["disabled_reason"]) == (True, "enabled", None)
 
 
 @pytest.mark.parametrize(
@@ -158,6 +169,11 @@ def test_the_older_form_refuses_what_it_does_not_know(hosts, verb, body, version
 def test_an_unknown_host_is_not_mapped(hosts):
     answer = hosts.put("/os-services/enable", {"host": "nope", "binary": "nova-compute"})
     assert fault(answer) == ("itemNotFound", 404, "Host 'nope' is not mapped to any cell")
+
+
+def test_a_binary_that_a_host_does_not_run_is_not_found(hosts):
+    answer = hosts.put("/os-services/enable", {"host": "one", "binary": "nova-conductor"})
+    assert fault(answer) == ("itemNotFound", 404, "Could not find binary nova-conductor on host one.")
 
 
 @pytest.mark.parametrize("version", ["2.11", "2.53"])

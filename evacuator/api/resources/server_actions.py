@@ -74,7 +74,9 @@ def _evacuate(parts: Collaborators, asked: Asked) -> Mapping[str, Any] | None:
     accept_evacuation(parts.engine, request.identity, wanted.order(asked.server_id, request.scope, permit))
     if not (request.behaviour.returns_admin_password and parts.settings.enable_instance_password):
         return None
-    return {"adminPass": None if wanted.on_shared_storage else wanted.password or generate_password()}
+    if wanted.on_shared_storage:
+        return {"adminPass": None}
+    return {"adminPass": generate_password() if wanted.password is None else wanted.password}
 
 
 def _start(parts: Collaborators, asked: Asked, instance: Instance) -> None:

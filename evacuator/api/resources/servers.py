@@ -104,7 +104,7 @@ class Servers(ServerList):
             "security_groups": [{"name": "default"}],
         }
         if settings.enable_instance_password:
-            shown["adminPass"] = new.password or generate_password()
+            shown["adminPass"] = generate_password() if new.password is None else new.password
         response.location = view.links.self_href("servers", created[0].uuid)
         response.media = {"server": shown}
 

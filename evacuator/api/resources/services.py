@@ -14,7 +14,7 @@ from evacuator.api.views import services as view
 from evacuator.db import services
 from evacuator.db.models import COMPUTE_BINARY
 from evacuator.engine.service import ServiceChange, change_service, delete_service
-from evacuator.errors import HostNotMapped, Invalid, NotFound
+from evacuator.errors import Invalid, NotFound
 
 MOST_DIGITS = 9
 
@@ -61,9 +61,9 @@ class Service(Resource):
 
     def _change_by_uuid(self, request: Request, service_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
         engine = self._parts.engine
-        wanted = _wanted(body)
         uuid = _uuid(service_id)
         service = engine.database.read(lambda session: services.get(session, uuid))
+        wanted = _wanted(body)
         change_service(engine, service.id, wanted)
         down_time = engine.rules.service_down_time
         heard = engine.database.read(lambda session: services.of_host(session, service.host, down_time))
@@ -75,23 +75,23 @@ class Service(Resource):
         engine = self._parts.engine
         host, binary = body["host"], body["binary"]
         wanted, shown = VERBS[verb](body)
+        service = engine.database.read(lambda session: services.by_host(session, host))
         if binary != COMPUTE_BINARY:
-            raise HostNotMapped(host=host)
-        service = engine.database.read(lambda session: services.by_host(session, host, binary))
+            raise NotFound(reason=f"Could not find binary {binary} on host {host}.")
         change_service(engine, service.id, wanted)
         return {"host": host, "binary": binary, **shown}
 
 
 def _wanted(body: Mapping[str, Any]) -> ServiceChange:
-    """Read an update in the newer form."""
+    """Read an update in the newer form; a reason without a status is passed over."""
     status, reason = body.get("status"), body.get("disabled_reason")
     if status is None and "forced_down" not in body:
         raise Invalid(reason="No updates were requested. Fields 'status' or 'forced_down' should be specified.")
-    if reason is not None and status != "disabled":
+    if reason is not None and status == "enabled":
         raise Invalid(reason="Specifying 'disabled_reason' with status 'enabled' is invalid.")
     return ServiceChange(
         disabled=None if status is None else status == "disabled",
-        disabled_reason=reason,
+        disabled_reason=reason if status == "disabled" else None,
         forced_down=is_true(body["forced_down"]) if "forced_down" in body else None,
     )
 
