@@ -3,6 +3,7 @@
 Every process counts what it does itself; their sum is what happened.
 """
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -74,6 +75,9 @@ HEARTBEAT_AGE = Gauge(
 )
 UP = Gauge("evacuator_compute_up", "Whether each compute service is up: 1 or 0.", ["host"], registry=REGISTRY)
 
+#: Held over a page of the whole site: another one would take out of it what has just been put in.
+_ONE_PAGE = threading.Lock()
+
 #: What each of these can count. All of it is shown from the beginning, as 0: in Prometheus a counter that first appears
 #: as 1 has not increased, and the first failure is the one to hear of.
 KNOWN: Mapping[Counter, Sequence[str]] = {
@@ -132,14 +136,19 @@ def heard(host: str, clock: Callable[[], float]) -> None:
     HEARTBEAT_AGE.labels(host).set_function(lambda: clock() - at)
 
 
-def show_site(unfinished: Mapping[str, int], ages: Mapping[str, float], ups: Mapping[str, bool]) -> None:
-    """Set what the database says: evacuations by status; of each host its heartbeat's age and whether it is up."""
-    for gauge, values in ((UNFINISHED, unfinished), (HEARTBEAT_AGE, ages), (UP, ups)):
-        gauge.clear()
-        for label, value in values.items():
-            gauge.labels(label).set(value)
-
-
 def page() -> bytes:
     """Return everything as Prometheus reads it."""
     return generate_latest(REGISTRY)
+
+
+def page_of_site(unfinished: Mapping[str, int], ages: Mapping[str, float], ups: Mapping[str, bool]) -> bytes:
+    """Return everything, with what the database says of the site now.
+
+    That is how many evacuations have which status, and of each host its heartbeat's age and whether it is up.
+    """
+    with _ONE_PAGE:
+        for gauge, values in ((UNFINISHED, unfinished), (HEARTBEAT_AGE, ages), (UP, ups)):
+            gauge.clear()
+            for label, value in values.items():
+                gauge.labels(label).set(value)
+        return page()

@@ -1,5 +1,7 @@
 """What is counted, and under which names."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from evacuator import metrics
@@ -39,7 +41,14 @@ def test_every_reason_to_refuse_an_evacuation_is_shown_before_it_is_one():
     named = vars(accept) | vars(evacuate_request)
     errors = {name for name, value in named.items() if isinstance(value, type) and issubclass(value, EvacuatorError)}
     unheard = {"Overtaken", "RoomTaken"}  # it is tried again, or said otherwise
-    elsewhere = {"PolicyForbids", "InstanceNotFound", "RequestTooOld", "DatabaseRefuses", "DatabaseUnavailable"}
+    elsewhere = {
+        "DatabaseRefuses",
+        "DatabaseUnavailable",
+        "EvacuationInProgress",
+        "InstanceNotFound",
+        "PolicyForbids",
+        "RequestTooOld",
+    }
     refusals = (elsewhere | errors) - unheard
 
     assert set(metrics.KNOWN[metrics.REFUSED]) == refusals
@@ -54,3 +63,15 @@ def test_an_attempt_is_measured_once_from_claim_to_end(hosts):
     assert hosts.evacuate(server, starts=True).status == "done"
 
     assert counted("evacuator_phase_seconds_count", phase="attempt") == before + 1
+
+
+def test_two_who_look_at_once_each_see_every_host():
+    hosts = [f"h{number}" for number in range(50)]
+
+    def look(_turn):
+        page = metrics.page_of_site({}, dict.fromkeys(hosts, 1.0), dict.fromkeys(hosts, True))
+        return page.count(b"evacuator_compute_up{"), page.count(b"evacuator_heartbeat_age_seconds{")
+
+    with ThreadPoolExecutor(2) as pool:
+        assert set(pool.map(look, range(100))) == {(50, 50)}
+    metrics.page_of_site({}, {}, {})

@@ -63,18 +63,17 @@ class Metrics:
     def on_get(self, _request: falcon.Request, response: falcon.Response) -> None:
         """Show it as Prometheus reads it; without a database, what this process has counted."""
         try:
-            self._look_at_site()
+            response.data = metrics.page_of_site(*self._look_at_site())
         except DatabaseUnavailable:
-            metrics.show_site({}, {}, {})
+            response.data = metrics.page_of_site({}, {}, {})
         response.content_type = metrics.CONTENT_TYPE
-        response.data = metrics.page()
 
-    def _look_at_site(self) -> None:
+    def _look_at_site(self) -> tuple[dict[str, int], dict[str, float], dict[str, bool]]:
         database, down_time = self._engine.database, self._engine.rules.service_down_time
         unfinished = database.glance(health.unfinished)
         heard = database.glance(lambda session: services.listing(session, down_time, binary=COMPUTE_BINARY))
-        metrics.show_site(
-            unfinished,
+        return (
+            dict(unfinished),
             {each.service.host: each.age for each in heard if each.age is not None},
             {each.service.host: each.up for each in heard},
         )
