@@ -212,7 +212,7 @@ HEADERS = [
     ({"X-OpenStack-Nova-API-Version": "2.-1"}, 400),
     ({"X-OpenStack-Request-ID": "x" * 9000}, 200),
     ({"X-OpenStack-Request-ID": "req-<script>"}, 200),
-    ({"X-Auth-Token": ":" * 9000}, 200),
+    ({"X-Auth-Token": ":" * 9000}, 401),
     ({"X-Auth-Token": "a:" + "b" * 9000}, 200),
     ({"X-Auth-Token": "é:ü"}, 200),
     ({"Accept": "text/*;q=x,,,;"}, 200),
