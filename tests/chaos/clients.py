@@ -3,10 +3,12 @@
 import json
 import random
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import Any
@@ -18,6 +20,13 @@ from tests.services.cluster import Cluster
 
 TIMEOUT = 20.0
 VERSIONS = ("2.14", "2.29", "2.67", "2.94", "2.95", "2.95", "2.95")
+
+TWICE = "the same evacuation asked for twice at once"
+DELETE = "delete during an evacuation"
+RESET = "reset of the state during an evacuation"
+
+#: What people do to evacuations, each with the share of them; until it has happened, to each one.
+MISCHIEF = {TWICE: 0.1, DELETE: 0.02, RESET: 0.02}
 
 
 class Unanswered(Exception):
@@ -36,10 +45,12 @@ class Asked:
 
 @dataclass
 class Ledger:
-    """What the clients saw."""
+    """What the clients saw. ``mischief``: how often each of it happened; ``since``: seconds since 1970."""
 
     asked: list[Asked] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
+    mischief: Counter[str] = field(default_factory=Counter)
+    since: float = field(default_factory=time.time)
     servers: set[str] = field(default_factory=set)
     guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -95,25 +106,37 @@ class Client(threading.Thread):
         with self._fences.counted_on(source) as is_off:
             if not is_off:
                 return
-            if self._random.random() < 0.1:
-                self._count("the same evacuation twice at once")
-                twins = [threading.Thread(target=self._ask, args=(server["id"], version, body)) for _ in range(2)]
-                for twin in twins:
-                    twin.start()
-                for twin in twins:
-                    twin.join()
-            else:
-                self._ask(server["id"], version, body)
-        happens = self._random.random()
-        if happens < 0.02:
-            self._tolerate("delete during an evacuation", "DELETE", f"/servers/{server['id']}")
-            with self._ledger.guard:
-                self._ledger.servers.discard(server["id"])
-        elif happens < 0.04:
-            body = {"os-resetState": {"state": "error"}}
-            self._tolerate("reset of the state during an evacuation", "POST", f"/servers/{server['id']}/action", body)
+            asks = 2 if self._is_time_for(TWICE) else 1
+            statuses = self._ask_at_once(asks, server["id"], version, body)
+        if asks > 1 and None not in statuses:
+            self._happened(TWICE)
+        if 200 in statuses:
+            self._interfere(server["id"])
 
-    def _ask(self, server: str, version: str, body: Any) -> None:
+    def _interfere(self, server: str) -> None:
+        """Now and then do something to an instance that is being evacuated."""
+        if self._is_time_for(DELETE):
+            if self._tolerate(DELETE, "DELETE", f"/servers/{server}") == 204:
+                self._happened(DELETE)
+            with self._ledger.guard:
+                self._ledger.servers.discard(server)
+        elif self._is_time_for(RESET):
+            body = {"os-resetState": {"state": "error"}}
+            if self._tolerate(RESET, "POST", f"/servers/{server}/action", body) == 202:
+                self._happened(RESET)
+
+    def _is_time_for(self, what: str) -> bool:
+        return self._random.random() < MISCHIEF[what] or not self._ledger.mischief[what]
+
+    def _happened(self, what: str) -> None:
+        with self._ledger.guard:
+            self._ledger.mischief[what] += 1
+
+    def _ask_at_once(self, times: int, server: str, version: str, body: Any) -> list[int | None]:
+        with ThreadPoolExecutor(times) as threads:
+            return list(threads.map(lambda _: self._ask(server, version, body), range(times)))
+
+    def _ask(self, server: str, version: str, body: Any) -> int | None:
         request_id = f"req-{uuid4()}"
         try:
             answer = self.call("POST", f"/servers/{server}/action", body, version, request_id)
@@ -124,6 +147,7 @@ class Client(threading.Thread):
         self._count(f"evacuate: {status or 'no answer'}")
         with self._ledger.guard:
             self._ledger.asked.append(Asked(server, version, request_id, status))
+        return status
 
     def _work_elsewhere(self) -> None:
         """Start, stop, or replace a server on a host that is not fenced."""
@@ -152,9 +176,10 @@ class Client(threading.Thread):
             with self._ledger.guard:
                 self._ledger.servers.add(answer.body["server"]["id"])
 
-    def _tolerate(self, what: str, method: str, path: str, body: Any = None) -> None:
+    def _tolerate(self, what: str, method: str, path: str, body: Any = None) -> int:
         answer = self.call(method, path, body, "2.95")
         self._count(f"{what}: {answer.status}")
+        return answer.status
 
     def _count(self, what: str) -> None:
         with self._ledger.guard:

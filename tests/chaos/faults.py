@@ -15,9 +15,11 @@ from oslo_db.exception import DBError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from evacuator.virt.simulated import FOLDER, Machine
 from tests.chaos.clients import eventually
 from tests.chaos.fences import Fences
 from tests.services.cluster import DOWN_TIME, Cluster, Process
+from tests.services.no_writes import takes_no_writes
 from tests.services.servers import wipe
 
 #: What the harness's own sessions meet when every session is ended.
@@ -300,6 +302,19 @@ def database_rows_locked(stage: Stage) -> bool:
     return True
 
 
+def database_takes_no_writes(stage: Stage) -> bool:
+    """The database can be read, and not written."""
+    with stage.hold(["the database"]) as held:
+        if not held:
+            return False
+        try:
+            with takes_no_writes(stage.cluster):
+                stage.sleep(stage.random.uniform(0.5, 2))
+        except LOST:
+            return False
+    return True
+
+
 def broker_away(stage: Stage) -> bool:
     """Nobody reaches the broker for a while."""
     return _servers_away(stage, "broker", "cut", stage.random.uniform(2, 8))
@@ -352,6 +367,40 @@ def hypervisor_misbehaves(stage: Stage) -> bool:
     return True
 
 
+def hypervisor_hangs(stage: Stage) -> bool:
+    """A hypervisor answers nothing for a while, and then does what it was asked meanwhile."""
+    with stage.hold(stage.hosts) as held:
+        if not held:
+            return False
+        with _machine(stage, held[0]).locked():
+            stage.sleep(stage.random.uniform(1, DOWN_TIME + 2))
+    return True
+
+
+def hypervisor_dies(stage: Stage) -> bool:
+    """The daemon of a hypervisor is dead for a while, and its guests run on."""
+    with stage.hold(stage.hosts) as held:
+        if not held:
+            return False
+        machine = _machine(stage, held[0])
+        # Nothing answers, as while the mains are cut; but nobody stops the guests.
+        try:
+            _daemon(machine, runs=False)
+            stage.sleep(stage.random.uniform(1, DOWN_TIME + 2))
+        finally:
+            _daemon(machine, runs=True)
+    return True
+
+
+def _machine(stage: Stage, host: str) -> Machine:
+    return Machine(stage.cluster.state_dir / FOLDER, host)
+
+
+def _daemon(machine: Machine, *, runs: bool) -> None:
+    with machine.locked():
+        machine.set_mains(on=runs)
+
+
 # -- people
 
 
@@ -387,11 +436,14 @@ FAULTS: dict[str, tuple[Callable[[Stage], bool], int]] = {
     "database away for long": (database_away_for_long, 0),
     "database stalls": (database_stalls, 3),
     "database rows locked": (database_rows_locked, 4),
+    "database takes no writes": (database_takes_no_writes, 2),
     "broker away": (broker_away, 2),
     "broker stalls": (broker_stalls, 3),
     "broker wiped": (broker_wiped, 2),
     "messages repeated": (messages_repeated, 6),
     "hypervisor misbehaves": (hypervisor_misbehaves, 2),
+    "hypervisor hangs": (hypervisor_hangs, 2),
+    "hypervisor dies": (hypervisor_dies, 2),
     "operator forces up": (operator_forces_up, 3),
 }
 """Each with its weight; every one happens at least once, those of weight 0 only that once."""

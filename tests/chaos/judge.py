@@ -1,6 +1,7 @@
 """What must have held, once everything is healed and settled."""
 
 import re
+import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -19,6 +20,7 @@ def violations(cluster: Cluster, ledger: Ledger) -> Iterator[str]:
         if asked.request_id not in recorded:
             yield f"the evacuation of {asked.server} was accepted ({asked.request_id}), but there is no record of it"
     yield from _of_the_journals(cluster)
+    yield from _of_the_clocks(cluster, ledger)
     verified = cluster.verify()
     if verified.returncode != 0:
         yield f"evacuator verify says {verified.returncode}:\n{verified.stdout}{verified.stderr}"
@@ -36,6 +38,15 @@ def _of_the_journals(cluster: Cluster) -> Iterator[str]:
             yield f"{line['cause']}, which promised silence, powered {line['instance']} on, on {line['host']}"
         if not by and line["cause"] not in asked:
             yield f"{line['instance']} was powered on, on {line['host']}, and nobody asked: {line['cause']}"
+
+
+def _of_the_clocks(cluster: Cluster, ledger: Ledger) -> Iterator[str]:
+    """Read all journals, in which wrong clocks were put right: a host whose clock was another one stands out."""
+    now = time.time()
+    for host in cluster.computes:
+        times = [line["at"] for line in cluster.journal(host)]
+        if not all(ledger.since <= at <= now for at in times):
+            yield f"the journal of {host} goes from {times[0]} to {times[-1]}, the run from {ledger.since} to {now}"
 
 
 def endings(cluster: Cluster) -> Counter[str]:
