@@ -1,114 +1,27 @@
-"""The protocol of an evacuation in a small world, as states and what can happen next.
+"""The protocol of an evacuation in a small world, as what can happen next.
 
-Three hosts, one instance of host 0, which is dead, two requests, a bounded number of further faults. A worker's step is
+Three hosts, one instance of host 0, one or two requests, a bounded number of further faults. A worker's step is
 one transaction or one hypervisor call, so that everything can happen between any two of them. Records move by
 ``evacuator.evacuation.transitions``, guests are judged by ``evacuator.evacuation.cleaning``: what production uses.
 
 Time is not modelled. "Silent" is what others may conclude of a host that is fenced, frozen or whose manager is dead;
-one that is frozen and not fenced too, which is why its guest may run on beside another.
+one that is frozen and not fenced too, which is why its guest may run on beside another. Whatever is to happen after a
+while may happen at any time.
 """
 
-from dataclasses import dataclass, field, replace
+from evacuator.evacuation.cleaning import MUST_NOT_RUN, Ownership, Verdict, verdict
+from evacuator.evacuation.transitions import UNFINISHED, Status, Step
+from tests.model import asking
+from tests.model.rules import Rules
+from tests.model.worlds import ANSWER, GONE, HOSTS, HYPERVISOR, QUEUE, Errand, Record, Worker, changed
 
-from evacuator.evacuation.cleaning import Ownership, Verdict, verdict
-from evacuator.evacuation.transitions import UNFINISHED, Status, Step, advance
-
-HOSTS = (0, 1, 2)
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What can be switched off, one by one; each has its counterexample. The numbers are the protocol's."""
-
-    own_before_power: bool = True
-    """1. A guest is powered on only after "this instance is mine" was committed."""
-    fresh_proof: bool = True
-    """1. Whoever slept since its proof proves again before it powers on."""
-    takeover_only_before_ownership: bool = True
-    """2. Once the destination owns the instance, its silence gives nobody the right to it."""
-    attempt_bound: bool = True
-    """3. Every write compares the attempt, and the instance's row as it was read."""
-    lost_write_is_a_question: bool = True
-    """4. Whoever loses a compare-and-set reads the row before it removes anything."""
-    locked_to_one_evacuation: bool = True
-    """5. An instance is held by one evacuation at a time."""
-    clean_before_up: bool = True
-    """6 and 8. A host from which something was taken cleans before it is up."""
-    silence_needs_a_witness: bool = True
-    """7. When everybody fell silent at once, the database was away, and nobody is dead."""
-    wanted_state_is_recorded: bool = True
-    """9. The state to end in is what was recorded, not what the guest was."""
-    sweeps: bool = True
-    """9. A destination finds its work without a message."""
-    record_names_its_version: bool = True
-    """11. Choice, takeover and claim leave a record that promises silence to hosts that can keep it."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """An evacuation; ``stops``: it promised silence."""
-
-    status: Status
-    attempt: int
-    source: int
-    dest: int
-    stops: bool
-    tries: int = 1
-
-
-@dataclass(frozen=True)
-class Worker:
-    """A host's work on a record, as it remembers it. ``slept``: it was frozen since its last proof."""
-
-    record: int
-    attempt: int
-    step: str = "define"
-    slept: bool = False
-
-
-@dataclass(frozen=True)
-class Host:
-    """``guest``: none, off or on. ``dirty``: it started, or something was taken from it, and it has not cleaned yet.
-
-    ``old``: it was rolled back to the release that starts whatever it evacuates.
-    """
-
-    guest: str = "none"
-    alive: bool = True
-    frozen: bool = False
-    fenced: bool = False
-    dirty: bool = False
-    old: bool = False
-    worker: Worker | None = None
-
-    @property
-    def up(self):
-        return self.alive and not self.frozen and not self.fenced and not self.dirty
-
-
-@dataclass(frozen=True)
-class World:
-    """All there is.
-
-    ``owner``: instances.host. ``lock``: the record that instances.evacuation_id names. ``unfenced``: hosts that were
-    declared dead while the guest ran there. ``unheard``: the database was away, and nobody has been heard since.
-    """
-
-    hosts: tuple[Host, ...]
-    owner: int = 0
-    lock: int | None = None
-    records: tuple[Record, ...] = ()
-    requests: tuple[bool, ...] = (False, True)
-    faults: int = 2
-    messages: frozenset = frozenset()
-    broken: str | None = None
-    unheard: bool = False
-    unfenced: frozenset = field(default_factory=frozenset)
-
-
-#: How host 0 comes to be dead: switched off with its guest, or frozen while its guest runs on.
-FENCED = (Host(guest="off", alive=False, fenced=True), Host(), Host())
-FROZEN = (Host(guest="on", frozen=True), Host(), Host())
+#: Switches of cleaning's table: how a guest is judged, and how it is judged once the row is changed.
+CHANGED_ROWS = {
+    "own_guest_is_kept": (Verdict.KEEP, Verdict.REMOVE),
+    "source_is_stopped": (Verdict.STOP, Verdict.KEEP),
+    "source_is_kept": (Verdict.STOP, Verdict.REMOVE),
+    "strangers_are_removed": (Verdict.REMOVE, Verdict.KEEP),
+}
 
 
 class Model:
@@ -117,33 +30,28 @@ class Model:
     def __init__(self, rules=None):
         self.rules = rules or Rules()
 
-    # -- small helpers: a world is never changed, only replaced
+    # -- what is to be seen of a host
 
-    def _host(self, world, at, **changes):
-        hosts = list(world.hosts)
-        hosts[at] = replace(hosts[at], **changes)
-        return replace(world, hosts=tuple(hosts))
-
-    def _record(self, world, number, step, **changes):
-        record = world.records[number]
-        status, attempt = advance(record.status, record.attempt, step)
-        records = list(world.records)
-        records[number] = replace(record, status=status, attempt=attempt, **changes)
-        return replace(world, records=tuple(records))
+    def _up(self, world, at):
+        """Whether it is heard. Who waits for its hypervisor does not beat."""
+        host = world.hosts[at]
+        return host.up and not (host.stuck == HYPERVISOR and self.rules.hypervisor_answers_first)
 
     def _silent(self, world, at):
         """What others may conclude, or know: an operator who switched a host off says so."""
         host = world.hosts[at]
         if world.unheard and not host.fenced:
             return not self.rules.silence_needs_a_witness
-        return host.fenced or host.frozen or not host.alive
+        hangs = host.stuck == HYPERVISOR and self.rules.hypervisor_answers_first
+        return hangs or not host.acts
 
     def _take_from(self, world, at):
         """The epoch of a host is raised: it must clean before it is up."""
         host = world.hosts[at]
-        if host.alive and not host.frozen:
-            world = replace(world, broken=f"I1: host {at} was declared dead, and was only as silent as everybody")
-        return self._host(world, at, dirty=True)
+        if host.acts and host.stuck != HYPERVISOR:
+            why = "was only as silent as everybody" if world.unheard else "had been heard by then"
+            world = changed(world, broken=f"I1: host {at} was declared dead, and {why}")
+        return world.with_host(at, dirty=True)
 
     def _keeps_silence(self, world, at, *, stops):
         return not (stops and world.hosts[at].old and self.rules.record_names_its_version)
@@ -152,48 +60,69 @@ class Model:
 
     def steps(self, world):
         yield from self._requests(world)
+        yield from asking.questions(self.rules, world)
+        yield from asking.asked_again(self.rules, world)
         for at, host in enumerate(world.hosts):
-            if host.alive and not host.frozen and not host.fenced:
+            if host.acts:
                 yield from self._manager(world, at, host)
             yield from self._faults(world, at, host)
-        yield from self._takeovers(world)
+        if self.rules.orphans_are_settled:
+            yield from self._takeovers(world)
         yield from self._outages(world)
 
     def _outages(self, world):
         if world.unheard:
-            yield "everybody is heard again", replace(world, unheard=False)
+            yield "everybody is heard again", changed(world, unheard=False)
         elif world.faults:
-            away = replace(world, unheard=True, faults=world.faults - 1)
+            away = changed(world, unheard=True, faults=world.faults - 1)
+            for at, host in enumerate(world.hosts):
+                if host.worker is not None:  # its proof is older than the down time
+                    away = away.with_host(at, worker=changed(host.worker, slept=True))
             yield "the database is away for longer than the down time, and returns", away
 
     def _requests(self, world):
         source = world.owner
-        if not world.requests or not self._silent(world, source):
+        if not world.requests or world.deleted:
             return
-        if self.rules.locked_to_one_evacuation and world.lock is not None:
+        silent = self._silent(world, source)
+        if silent and not self.rules.source_is_proven_down:
+            yield f"a request for an evacuation finds host {source} silent", changed(world, seen_down=source)
+        held = self.rules.locked_to_one_evacuation and world.lock is not None
+        if held or not (silent or world.seen_down == source):
             return
-        stops, *later = world.requests
-        if stops and any(host.old for host in world.hosts):
-            return  # the gate
+        if self._has_too_old_a_host(world) and self.rules.gate_refuses:
+            return
         for dest in HOSTS:
-            if dest == source or not world.hosts[dest].up or self._owes_cleaning(world, dest):
-                continue
-            number = len(world.records)
-            record = Record(Status.ACCEPTED, 1, source, dest, stops)
-            then = replace(
-                world,
-                records=(*world.records, record),
-                requests=tuple(later),
-                lock=number,
-                messages=world.messages | {(dest, number)},
-            )
-            if world.hosts[source].guest == "on":
-                then = replace(then, unfenced=then.unfenced | {source})
-            version = "2.95" if stops else "2.94"
-            yield (
-                f"evacuation {number} ({version}) from host {source} to {dest} is accepted",
-                self._take_from(then, source),
-            )
+            if dest != source and self._can_take(world, dest):
+                yield from self._accepted(world, source, dest)
+
+    def _has_too_old_a_host(self, world):
+        return world.requests[0] and any(host.old for host in world.hosts)
+
+    def _can_take(self, world, dest):
+        keeps_silence = self._keeps_silence(world, dest, stops=world.requests[0])
+        return self._up(world, dest) and keeps_silence and not self._owes_cleaning(world, dest)
+
+    def _accepted(self, world, source, dest):
+        stops, *later = world.requests
+        number = len(world.records)
+        then = changed(
+            world,
+            records=(*world.records, Record(Status.ACCEPTED, 1, source, dest, stops)),
+            requests=tuple(later),
+            lock=number,
+            order=None if self.rules.acceptance_voids_orders else world.order,
+            messages=world.messages | {(dest, number)},
+        )
+        if world.hosts[source].guest == "on":
+            then = changed(then, unfenced=then.unfenced | {source})
+        if self._has_too_old_a_host(world):
+            then = changed(then, broken="I7: 2.95 was accepted while a compute manager is too old for it")
+        then = self._take_from(then, source)
+        what = f"evacuation {number} ({'2.95' if stops else '2.94'}) from host {source} to {dest} is accepted"
+        yield what, then
+        if ANSWER in world.rare:
+            yield f"{what}, but the answer is lost", changed(then.without_rare(ANSWER), unanswered=number)
 
     def _owes_cleaning(self, world, at):
         return any(record.source == at and record.status == Status.DONE for record in world.records)
@@ -204,7 +133,11 @@ class Model:
         if self.rules.clean_before_up and host.dirty and host.worker is None:
             return  # only then it takes messages and sweeps
         if host.worker is None:
-            yield from self._claims(world, at)
+            if host.stuck != QUEUE:
+                yield from self._claims(world, at)
+                yield from asking.takes_order(self.rules, world, at)
+        elif isinstance(host.worker, Errand):
+            yield from asking.errand(self.rules, world, at)
         else:
             yield from self._work(world, at, host)
 
@@ -218,25 +151,32 @@ class Model:
             if not self._keeps_silence(world, at, stops=record.stops):
                 continue
             step = Step.CLAIM if record.status == Status.ACCEPTED else Step.RECLAIM
-            then = self._record(world, number, step)
+            if step == Step.RECLAIM and not self.rules.reclaims:
+                continue
+            then = world.with_record(number, step)
             worker = Worker(number, then.records[number].attempt)
-            then = replace(self._host(then, at, worker=worker), messages=world.messages - {(at, number)})
+            then = changed(then.with_host(at, worker=worker), messages=world.messages - {(at, number)})
             yield f"host {at} claims evacuation {number}", then
 
     def _work(self, world, at, host):
-        worker, record = host.worker, world.records[host.worker.record]
-        if worker.step == "define":
-            guest = "off" if host.guest == "none" else host.guest
-            stops = record.stops and self.rules.wanted_state_is_recorded and not host.old
-            after = "finish" if stops else ("own" if self.rules.own_before_power else "power")
-            defined = replace(worker, step=after)
-            yield f"host {at} defines the guest", self._host(world, at, guest=guest, worker=defined)
-        elif worker.step == "own":
-            yield from self._own(world, at, host)
-        elif worker.step == "power":
-            yield from self._power(world, at, host)
-        elif worker.step == "finish":
-            yield from self._finish(world, at, host)
+        step = host.worker.step
+        if host.stuck == HYPERVISOR and step in {"define", "power", "forget"}:
+            return
+        yield from {
+            "define": self._define,
+            "own": self._own,
+            "power": self._power,
+            "finish": self._finish,
+            "forget": self._forget,
+            "give back": self._give_back,
+        }[step](world, at, host.worker)
+
+    def _define(self, world, at, worker):
+        host, record = world.hosts[at], world.records[worker.record]
+        guest = "off" if host.guest == "none" else host.guest
+        stops = record.stops and self.rules.wanted_state_is_recorded and not host.old
+        after = "finish" if stops else ("own" if self.rules.own_before_power else "power")
+        yield f"host {at} defines the guest", world.with_host(at, guest=guest, worker=changed(worker, step=after))
 
     def _is_mine(self, world, at, worker):
         record = world.records[worker.record]
@@ -246,159 +186,223 @@ class Model:
         to_be_had = world.owner in (record.source, at) or not bound
         return current and locked and to_be_had and record.status in UNFINISHED
 
-    def _own(self, world, at, host):
-        if not self._is_mine(world, at, host.worker):
-            yield f"host {at} finds that the evacuation is not its own", self._look_again(world, at)
+    def _not_mine(self, world, at):
+        return f"host {at} finds that the evacuation is not its own", self._look_again(world, at)
+
+    def _own(self, world, at, worker):
+        if not self._is_mine(world, at, worker):
+            yield self._not_mine(world, at)
             return
-        owned = replace(host.worker, step="power", slept=False)
-        then = replace(self._host(world, at, worker=owned), owner=at)
-        yield f"host {at} owns the instance", then
+        owned = changed(worker, step="power", slept=False)
+        yield f"host {at} owns the instance", changed(world.with_host(at, worker=owned), owner=at)
 
     def _give_up(self, world, number, owner):
-        owner = world.records[number].source if owner is None else owner
-        return replace(self._record(world, number, Step.FAIL), lock=None, owner=owner)
+        return changed(world.with_record(number, Step.FAIL), lock=None, owner=owner)
 
-    def _power(self, world, at, host):
-        worker = host.worker
+    def _power(self, world, at, worker):
         if worker.slept and self.rules.fresh_proof:
-            again = replace(worker, step="own", slept=False)
-            yield f"host {at} slept: it proves again", self._host(world, at, worker=again)
+            again = changed(worker, step="own", slept=False)
+            yield f"host {at} slept: it proves again", world.with_host(at, worker=again)
             return
-        on = self._host(world, at, guest="on", worker=replace(worker, step="finish"))
+        on = world.with_host(at, guest="on", worker=changed(worker, step="finish"))
         yield f"host {at} powers the guest on", self._judge_power_on(on, at, worker)
-        yield from self._power_on_fails(world, at, worker)
+        if world.faults:
+            yield from self._power_on_fails(changed(world, faults=world.faults - 1), at, worker)
 
     def _power_on_fails(self, world, at, worker):
-        if not world.faults or not self._is_mine(world, at, worker):
+        refused = f"host {at} is refused the start"
+        if not self._is_mine(world, at, worker):
+            what, then = self._not_mine(world, at)
+            yield f"{refused}; {what}", then
             return
-        failed = replace(self._host(world, at, guest="none", worker=None), faults=world.faults - 1)
-        back = self._give_up(failed, worker.record, owner=None)
-        yield f"host {at} is refused the start, forgets the guest and gives the instance back", back
-        unknown = self._host(replace(world, faults=world.faults - 1), at, guest="on", worker=None)
-        unknown = self._judge_power_on(unknown, at, worker)
-        yield (
-            f"host {at} starts it without knowing so, and keeps the instance",
-            self._give_up(unknown, worker.record, at),
-        )
+        if world.hosts[at].guest == "on" and self.rules.failure_is_seen:
+            runs = world.with_host(at, worker=changed(worker, step="finish"))
+            yield f"{refused}, and sees that the guest runs", runs
+            return
+        if self.rules.written_before_forgotten:
+            yield refused, world.with_host(at, worker=changed(worker, step="give back"))
+        else:
+            yield refused, world.with_host(at, worker=changed(worker, step="forget"))
+        started = world.with_host(at, guest="on", worker=None)
+        owner = at if self.rules.unknown_start_stays else world.records[worker.record].source
+        unknown = self._give_up(self._judge_power_on(started, at, worker), worker.record, owner)
+        keeps = "keeps the instance" if owner == at else "gives the instance back"
+        yield f"host {at} starts it without knowing so, and {keeps}", unknown
+
+    def _give_back(self, world, at, worker):
+        """Write down that the start failed."""
+        if not self._is_mine(world, at, worker):
+            yield self._not_mine(world, at)
+            return
+        owner = world.records[worker.record].source if self.rules.certain_failure_gives_back else at
+        then = changed(worker, step="forget") if self.rules.written_before_forgotten else None
+        back = self._give_up(world, worker.record, owner).with_host(at, worker=then)
+        gives = f" and gives the instance back to host {owner}" if owner != at else ""
+        yield f"host {at} records that the start failed{gives}", back
+
+    def _forget(self, world, at, worker):
+        then = None if self.rules.written_before_forgotten else changed(worker, step="give back")
+        yield f"host {at} forgets the guest", world.with_host(at, guest="none", worker=then)
 
     def _judge_power_on(self, world, at, worker):
-        record = world.records[worker.record]
-        if record.stops:
-            return replace(world, broken="I2: a guest was powered on that was promised to stay off")
+        if world.records[worker.record].stops:
+            return changed(world, broken="I2: a guest was powered on that was promised to stay off")
         if self.rules.own_before_power and world.owner != at and at not in world.unfenced:
-            return replace(world, broken=f"I1: host {at} powered the guest on, host {world.owner} may run it")
+            return changed(world, broken=f"I1: host {at} powered the guest on, host {world.owner} may run it")
         return world
 
-    def _finish(self, world, at, host):
-        worker = host.worker
+    def _finish(self, world, at, worker):
         if not self._is_mine(world, at, worker):
-            yield f"host {at} finds that the evacuation is not its own", self._look_again(world, at)
+            yield self._not_mine(world, at)
             return
-        done = self._host(world, at, worker=None)
+        done = world.with_host(at, worker=None)
         if world.records[worker.record].status == Status.PRE_MIGRATING:
-            done = self._record(done, worker.record, Step.FINISH)
-        done = replace(done, owner=at, lock=None)
-        yield f"host {at} records that it is done", done
+            done = done.with_record(worker.record, Step.FINISH)
+        done = changed(done, owner=at, lock=None)
+        what = f"host {at} records that it is done"
+        yield what, done
         if world.faults:
-            lost = replace(done, faults=world.faults - 1)
+            lost = changed(done, faults=world.faults - 1)
             if self.rules.lost_write_is_a_question:
-                what = f"host {at} records that it is done, but the answer is lost: it looks again"
-                yield what, self._look_again(lost, at)
+                yield f"{what}, but the answer is lost: it looks again", self._look_again(lost, at)
             else:
-                what = (
-                    f"host {at} records that it is done, but the answer is lost: it takes that for a no and cleans up"
-                )
-                yield what, self._host(lost, at, guest="none")
+                forgotten = lost.with_host(at, guest="none")
+                yield f"{what}, but the answer is lost: it takes that for a no and cleans up", forgotten
 
-    def _ownership(self, world, at):
+    # -- cleaning
+
+    def _verdict(self, world, at):
         record = world.records[world.lock] if world.lock is not None else None
-        return Ownership(
+        ownership = Ownership(
             host=str(world.owner),
+            deleted=world.deleted,
             source=str(record.source) if record else None,
             destination=str(record.dest) if record else None,
-            was_here=True,
+            was_here=any(at in (each.source, each.dest) for each in world.records),
         )
+        judged = verdict(str(at), ownership, marked=True, running=world.hosts[at].guest == "on")
+        for switch, (row, otherwise) in CHANGED_ROWS.items():
+            if judged == row and not getattr(self.rules, switch):
+                return otherwise
+        return judged
 
     def _look_again(self, world, at):
-        return self._judged(self._host(world, at, worker=None), at)
+        return self._judged(world.with_host(at, worker=None), at)
 
     def _judged(self, world, at):
-        judged = verdict(str(at), self._ownership(world, at), marked=True)
         guest = world.hosts[at].guest
-        if judged == Verdict.REMOVE:
+        judged = self._verdict(world, at)
+        if judged in (Verdict.REMOVE, Verdict.REMOVE_WITH_DISKS):
             guest = "none"
         elif judged == Verdict.STOP and guest == "on":
             guest = "off"
         if guest != "on":
-            world = replace(world, unfenced=world.unfenced - {at})
-        return self._host(world, at, guest=guest)
+            world = changed(world, unfenced=world.unfenced - {at})
+        return world.with_host(at, guest=guest)
 
     def _clean_up(self, world, at, host):
         if not self.rules.clean_before_up:
-            yield f"host {at} reports up without cleaning", self._host(world, at, dirty=False)
+            yield f"host {at} reports up without cleaning", world.with_host(at, dirty=False)
             return
-        if host.worker is not None:
-            return  # one lock per instance
-        then = self._host(self._judged(world, at), at, dirty=False)
+        if host.worker is not None or host.stuck == HYPERVISOR:
+            return  # one lock per instance; and what is there has to be known
+        stale = host.guest == "on" and self._verdict(world, at) in MUST_NOT_RUN
+        if stale and world.faults and not self.rules.stale_guest_keeps_down:
+            up = changed(world.with_host(at, dirty=False), faults=world.faults - 1)
+            yield f"host {at} cannot stop its guest and reports up", up
+        then = self._judged(world, at)
+        if stale and then.hosts[at].guest == "on":
+            return  # it is for a person to judge, and this host stays down
+        then = then.with_host(at, dirty=False)
         for number, record in enumerate(then.records):
             if record.source == at and record.status == Status.DONE and then.hosts[at].guest == "none":
-                then = self._record(then, number, Step.CLEAN)
+                then = then.with_record(number, Step.CLEAN)
         yield f"host {at} cleans and reports up", then
+
+    # -- what goes wrong
 
     def _faults(self, world, at, host):
         if host.fenced:
-            yield f"host {at} is switched on again", self._host(world, at, fenced=False, alive=True, dirty=True)
+            if host.stuck != GONE:
+                yield f"host {at} is switched on again", world.with_host(at, fenced=False, alive=True, dirty=True)
             return
         if host.frozen:
-            worker = replace(host.worker, slept=True) if host.worker else None
-            yield f"host {at} thaws", self._host(world, at, frozen=False, worker=worker)
+            worker = changed(host.worker, slept=True) if host.worker else None
+            yield f"host {at} thaws", world.with_host(at, frozen=False, worker=worker)
         elif not host.alive:
-            yield f"the manager of host {at} is started again", self._host(world, at, alive=True, dirty=True)
+            yield f"the manager of host {at} is started again", world.with_host(at, alive=True, dirty=True)
+        yield from self._rare_faults(world, at, host)
         if not world.faults:
             return
-        less = replace(world, faults=world.faults - 1)
-        off = "off" if host.guest == "on" else host.guest
-        fenced = self._host(less, at, fenced=True, frozen=False, alive=False, guest=off, worker=None)
-        yield f"host {at} is switched off", replace(fenced, unfenced=fenced.unfenced - {at})
-        if host.alive and not host.frozen:
-            yield f"host {at} freezes", self._host(less, at, frozen=True)
-            yield f"the manager of host {at} dies", self._host(less, at, alive=False, worker=None)
+        less = changed(world, faults=world.faults - 1)
+        yield f"host {at} is switched off", self._off(less, at)
+        if host.acts:
+            yield f"host {at} freezes", less.with_host(at, frozen=True)
+            yield f"the manager of host {at} dies", less.with_host(at, alive=False, worker=None)
             if not host.old and any(record.stops for record in world.records):
-                back = self._host(less, at, old=True, dirty=True, worker=None)
+                back = less.with_host(at, old=True, dirty=True, worker=None)
                 yield f"the manager of host {at} is started in an older release", back
         for message in world.messages:
             if message[0] == at:
-                yield f"a message to host {at} is lost", replace(less, messages=world.messages - {message})
+                yield f"a message to host {at} is lost", changed(less, messages=world.messages - {message})
+
+    def _rare_faults(self, world, at, host):
+        if GONE in world.rare:
+            yield f"host {at} burns down", self._off(world.without_rare(GONE), at, stuck=GONE)
+        if host.up and not host.stuck:
+            if QUEUE in world.rare:
+                yield f"host {at} takes no more work", world.without_rare(QUEUE).with_host(at, stuck=QUEUE)
+            if HYPERVISOR in world.rare:
+                hangs = world.without_rare(HYPERVISOR).with_host(at, stuck=HYPERVISOR)
+                yield f"the hypervisor of host {at} hangs", hangs
+
+    def _off(self, world, at, stuck=""):
+        guest = "off" if world.hosts[at].guest == "on" else world.hosts[at].guest
+        off = world.with_host(at, fenced=True, frozen=False, alive=False, guest=guest, worker=None, stuck=stuck)
+        return changed(off, unfenced=off.unfenced - {at})
 
     def _takeovers(self, world):
         for number, record in enumerate(world.records):
-            too_old = not self._keeps_silence(world, record.dest, stops=record.stops)
-            if record.status not in UNFINISHED or not (too_old or self._silent(world, record.dest)):
+            if record.status not in UNFINISHED:
                 continue
             if self.rules.locked_to_one_evacuation and world.lock != number:
                 continue
-            taken = world if too_old else self._take_from(world, record.dest)
-            if world.owner == record.dest and self.rules.takeover_only_before_ownership:
-                yield (
-                    f"evacuation {number} ends failed: fence host {record.dest}",
-                    self._give_up(taken, number, record.dest),
-                )
-                continue
-            others = [
-                at
-                for at in HOSTS
-                if at not in (record.source, record.dest)
-                and world.hosts[at].up
-                and self._keeps_silence(world, at, stops=record.stops)
-            ]
-            if record.tries >= 2 or not others:
-                if any(host.up for host in world.hosts):
-                    yield f"evacuation {number} ends failed: no other host", self._give_up(taken, number, world.owner)
-                continue
-            for other in others:
-                moved = self._record(taken, number, Step.REASSIGN, dest=other, tries=record.tries + 1)
-                moved = replace(moved, messages=moved.messages | {(other, number)})
-                yield f"evacuation {number} is given to host {other}", moved
+            too_old = not self._keeps_silence(world, record.dest, stops=record.stops)
+            if too_old or self._silent(world, record.dest):
+                taken = world if too_old else self._take_from(world, record.dest)
+                yield from self._settle(taken, number, record)
+            elif record.status == Status.ACCEPTED and self.rules.late_is_reassigned:
+                yield from self._late(world, number, record)
+
+    def _late(self, world, number, record):
+        """Of what its destination has not begun: it is stuck, or takes its time, which is a fault like others."""
+        if not world.hosts[record.dest].stuck:
+            if not world.faults:
+                return
+            world = changed(world, faults=world.faults - 1)
+        for what, then in self._settle(world, number, record):
+            yield f"host {record.dest} does not begin: {what}", then
+
+    def _settle(self, world, number, record):
+        if world.owner == record.dest and self.rules.takeover_only_before_ownership:
+            failed = self._give_up(world, number, record.dest)
+            yield f"evacuation {number} ends failed: fence host {record.dest}", failed
+            return
+        others = [
+            at
+            for at in HOSTS
+            if at not in (record.source, record.dest)
+            and self._up(world, at)
+            and self._keeps_silence(world, at, stops=record.stops)
+        ]
+        if record.tries >= 2 or not others:
+            if any(self._up(world, at) for at in HOSTS):
+                yield f"evacuation {number} ends failed: no other host", self._give_up(world, number, world.owner)
+            return
+        for other in others:
+            moved = world.with_record(number, Step.REASSIGN, dest=other, tries=record.tries + 1)
+            moved = changed(moved, messages=moved.messages | {(other, number)})
+            yield f"evacuation {number} is given to host {other}", moved
 
     # -- what must hold
 
@@ -407,13 +411,14 @@ class Model:
         if world.broken:
             return world.broken
         running = [at for at in HOSTS if world.hosts[at].guest == "on"]
-        strangers = [at for at in running if at != world.owner]
-        for at in strangers:
-            if world.hosts[at].up:
+        for at in running:
+            if world.hosts[at].up and world.deleted:
+                return f"I1: host {at} is up and runs a copy of what was deleted"
+            if world.hosts[at].up and at != world.owner:
                 return f"I1: host {at} is up and runs a copy that belongs to host {world.owner}"
         fenced = [at for at in running if at not in world.unfenced]
         if len(fenced) > 1:
             return f"I1: hosts {fenced} run the instance, and none of them was declared dead"
-        if world.lock is None and world.hosts[world.owner].guest == "none":
+        if world.lock is None and not world.deleted and world.hosts[world.owner].guest == "none":
             return f"I4: host {world.owner} is to have the guest and has not, and nobody is at work on it"
         return None

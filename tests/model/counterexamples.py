@@ -1,0 +1,97 @@
+"""What happens without each rule: the smallest world in which it is missed, and the invariant that breaks there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.model.explore import explore
+from tests.model.protocol import Model
+from tests.model.rules import Rules
+from tests.model.worlds import (
+    ACTIVE,
+    ANSWER,
+    FENCED,
+    FROZEN,
+    GONE,
+    HYPERVISOR,
+    QUEUE,
+    RUNNING,
+    SILENT,
+    STOPPED,
+    WITH_AN_OLD_ONE,
+    World,
+)
+
+#: One file a counterexample, as it was reviewed.
+FOLDER = Path(__file__).parent / "counterexamples"
+
+
+@dataclass(frozen=True)
+class Without:
+    """Without ``rule``, this invariant breaks in what can follow ``world``."""
+
+    rule: str
+    invariant: str
+    world: World
+
+    def explored(self):
+        return explore(Model(Rules(**{self.rule: False})), self.world)
+
+
+TWICE = World(FENCED, requests=(ACTIVE, ACTIVE), faults=1)
+ONCE = World(FENCED, requests=(ACTIVE,))
+SILENTLY = World(FENCED, requests=(SILENT,))
+UNFENCED = World(FROZEN, requests=(ACTIVE,))
+ORDERED = World(STOPPED, requests=(ACTIVE,), asked=("start",))
+ORDERED_BEFORE_SILENCE = World(STOPPED, requests=(SILENT,), asked=("start",))
+
+
+def _with_rare(what):
+    return World(FENCED, requests=(ACTIVE,), faults=0, rare=(what,))
+
+
+#: By the name of its file, which is the rule's, and the case where there are several.
+COUNTEREXAMPLES: Mapping[str, Without] = {
+    "own_before_power": Without("own_before_power", "I1", TWICE),
+    "fresh_proof": Without("fresh_proof", "I1", TWICE),
+    "fresh_proof-of_an_order": Without("fresh_proof", "I1", ORDERED),
+    "fresh_proof-before_silence": Without("fresh_proof", "I2", ORDERED_BEFORE_SILENCE),
+    "orders_are_proven": Without("orders_are_proven", "I1", ORDERED),
+    "orders_are_proven-before_silence": Without("orders_are_proven", "I2", ORDERED_BEFORE_SILENCE),
+    "takeover_only_before_ownership": Without("takeover_only_before_ownership", "I1", TWICE),
+    "failure_is_seen": Without("failure_is_seen", "I1", ONCE),
+    "certain_failure_gives_back": Without("certain_failure_gives_back", "I4", ONCE),
+    "written_before_forgotten": Without("written_before_forgotten", "I4", ONCE),
+    "unknown_start_stays": Without("unknown_start_stays", "I1", ONCE),
+    "attempt_bound": Without("attempt_bound", "I1", TWICE),
+    "lost_write_is_a_question": Without("lost_write_is_a_question", "I4", TWICE),
+    "repeated_request_finds_its_record": Without("repeated_request_finds_its_record", "I6", _with_rare(ANSWER)),
+    "locked_to_one_evacuation": Without("locked_to_one_evacuation", "I1", TWICE),
+    "source_is_proven_down": Without("source_is_proven_down", "I1", UNFENCED),
+    "orders_need_no_evacuation": Without(
+        "orders_need_no_evacuation", "I1", World(FENCED, requests=(ACTIVE,), asked=("start",))
+    ),
+    "acceptance_voids_orders": Without("acceptance_voids_orders", "I2", ORDERED_BEFORE_SILENCE),
+    "reset_ends_the_evacuation": Without(
+        "reset_ends_the_evacuation", "I3", World(FENCED, requests=(ACTIVE,), asked=("reset",), faults=0)
+    ),
+    "delete_ends_the_evacuation": Without(
+        "delete_ends_the_evacuation", "I1", World(FENCED, requests=(ACTIVE,), asked=("delete",))
+    ),
+    "clean_before_up": Without("clean_before_up", "I1", World(FROZEN, requests=(ACTIVE, ACTIVE))),
+    "hypervisor_answers_first": Without("hypervisor_answers_first", "I3", _with_rare(HYPERVISOR)),
+    "silence_needs_a_witness": Without("silence_needs_a_witness", "I1", World(RUNNING, requests=(ACTIVE,))),
+    "own_guest_is_kept": Without("own_guest_is_kept", "I4", ONCE),
+    "source_is_stopped": Without("source_is_stopped", "I1", UNFENCED),
+    "source_is_kept": Without("source_is_kept", "I4", UNFENCED),
+    "strangers_are_removed": Without("strangers_are_removed", "I1", UNFENCED),
+    "deleted_is_cleaned": Without("deleted_is_cleaned", "I1", World(FROZEN, requests=(), asked=("delete",))),
+    "stale_guest_keeps_down": Without("stale_guest_keeps_down", "I1", UNFENCED),
+    "wanted_state_is_recorded": Without("wanted_state_is_recorded", "I2", SILENTLY),
+    "sweeps": Without("sweeps", "I3", World(FENCED, requests=(ACTIVE,), faults=1)),
+    "reclaims": Without("reclaims", "I3", World(FENCED, requests=(ACTIVE,), faults=1)),
+    "orphans_are_settled": Without("orphans_are_settled", "I3", _with_rare(GONE)),
+    "late_is_reassigned": Without("late_is_reassigned", "I3", _with_rare(QUEUE)),
+    "gate_refuses": Without("gate_refuses", "I7", World(WITH_AN_OLD_ONE, requests=(SILENT,))),
+    "record_names_its_version": Without("record_names_its_version", "I2", SILENTLY),
+}
