@@ -1,6 +1,7 @@
 """Migrations: the records of evacuations."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import cache
 
 from sqlalchemy import ClauseElement, Select, String, and_, bindparam, case, exists, func, inspect, not_, or_, select
@@ -62,6 +63,16 @@ def change(session: Session, record: Migration, values: Facts) -> None:
     for name, value in values.items():
         if not isinstance(value, ClauseElement):
             set_committed_value(record, name, value)
+
+
+def shows(session: Session, facts: Facts) -> bool:
+    """Tell whether there is a record that shows all of these."""
+    return session.scalar(select(Migration.id).filter_by(**facts)) is not None
+
+
+def written_at(session: Session, migration_id: int) -> datetime | None:
+    """Return when a record was written last: within a transaction that wrote to it, a moment that is its own."""
+    return session.scalar(select(Migration.updated_at).where(Migration.id == migration_id))
 
 
 def insert(session: Session, record: Migration) -> None:

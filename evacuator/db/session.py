@@ -19,7 +19,7 @@ from evacuator import metrics
 from evacuator.db import patterns
 from evacuator.db.clock import SQLITE_FUNCTION
 from evacuator.db.refusals import answering, is_transient, leave_who_takes_no_writes
-from evacuator.errors import NotConfigured
+from evacuator.errors import NotConfigured, Overtaken
 
 Clock = Callable[[], datetime]
 T = TypeVar("T")
@@ -61,15 +61,36 @@ def utcnow() -> datetime:
 
 
 class Transaction(Session):
-    """A session that writes; what must not happen before the commit returned waits in ``on_commit``."""
+    """A session that writes; what must not happen before the commit returned waits in ``on_commit``.
+
+    Where the connection is lost during the commit, what the transaction ``leaves`` tells whether it took place.
+    """
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine, autoflush=False, expire_on_commit=False)
         self._effects: list[Callable[[], None]] = []
+        self._traces: list[Callable[[Session], bool]] = []
+        self._may_be_committed = False
 
     def on_commit(self, effect: Callable[[], None]) -> None:
         """Run ``effect`` (a log line, a cast) once the transaction is committed, in order of registration."""
         self._effects.append(effect)
+
+    def leaves(self, trace: Callable[[Session], bool]) -> None:
+        """Say how to see, from another session, that this transaction and no other was committed.
+
+        ``trace`` reads columns: a row that it loaded would be what ``work`` sees of it afterwards.
+        """
+        self._traces.append(trace)
+
+    def commit(self) -> None:
+        """Commit; from here on nobody knows whether it took place, until this returns."""
+        self._may_be_committed = True
+        super().commit()
+
+    def is_found_by(self, session: Session) -> bool:
+        """Tell whether this transaction, of whose commit nobody heard, has left what it would have."""
+        return self._may_be_committed and any(trace(session) for trace in self._traces)
 
     def take_effect(self) -> None:
         """Run what waited for the commit."""
@@ -139,22 +160,40 @@ class Database:
         """Run ``work`` in one transaction and commit it; all of it again on deadlock or a lost connection.
 
         When the connection is lost during the commit, nobody knows whether it happened; ``work`` then runs a second
-        time and its conditional writes find out.
+        time and its conditional writes find out. What waited for the first commit takes effect, once, if it is seen to
+        have happened by what it ``leaves``: whatever comes of the second run, and before what waits for that.
 
         :raises Overtaken: a conditional write of ``work`` found its row changed; nothing is written.
         :raises DatabaseUnavailable: the connection was lost each time, or the database refuses.
         """
+        unheard: list[Transaction] = []
+        committed: list[Transaction] = []
 
-        def once() -> tuple[Transaction, T]:
+        def look(session: Session) -> None:
+            found = [earlier for earlier in unheard if earlier.is_found_by(session)]
+            unheard[:] = [earlier for earlier in unheard if earlier not in found]
+            committed.extend(found)
+
+        def once() -> T:
             with self._turn, Transaction(self._writer) as transaction:
-                result = work(transaction)
+                look(transaction)
+                unheard.append(transaction)
+                try:
+                    result = work(transaction)
+                except Overtaken:
+                    look(transaction)  # perhaps by ourselves: the server was not done yet with that commit
+                    raise
                 transaction.commit()
-                return transaction, result
+            committed.append(unheard.pop())
+            return result
 
-        with answering():
-            transaction, result = self._again_if_lost(once)
-        transaction.take_effect()
-        return result  # type: ignore[no-any-return]
+        try:
+            with answering():
+                result: T = self._again_if_lost(once)
+        finally:
+            for transaction in committed:
+                transaction.take_effect()
+        return result
 
     def close(self) -> None:
         """Close every pooled connection."""

@@ -13,7 +13,7 @@ from evacuator.db.session import Transaction
 from evacuator.engine.announce import announce
 from evacuator.engine.choose import NoValidHost, choose_destination
 from evacuator.engine.engine import Engine
-from evacuator.engine.record import CHOICE_EVENT, begin, close, tell_of_beginning
+from evacuator.engine.record import CHOICE_EVENT, begin, close
 from evacuator.errors import (
     ComputeHostNotFound,
     ComputesTooOld,
@@ -31,7 +31,7 @@ from evacuator.errors import (
 from evacuator.evacuation import events
 from evacuator.evacuation.destination import Candidate, Need
 from evacuator.evacuation.states import EVACUABLE, TaskState, final_state
-from evacuator.evacuation.transitions import UNFINISHED, Status, Step
+from evacuator.evacuation.transitions import Status, Step
 from evacuator.versions import TARGET_STATE_RPC, TARGET_STATE_SERVICE_VERSION
 
 
@@ -71,11 +71,10 @@ def accept_evacuation(engine: Engine, context: RequestContext, order: Evacuation
     def work(transaction: Transaction) -> Migration:
         # A first run may have been committed without our hearing so, and what it began may even have ended.
         accepted = migrations.by_request(transaction, order.instance_uuid, context.request_id) if next(runs) else None
-        if accepted is None:
-            engine.still_wanted(begun)
-            return _accept(engine, transaction, context, order, frozenset(filled))
-        _follow_up(engine, transaction, context, accepted)
-        return accepted
+        if accepted is not None:
+            return accepted
+        engine.still_wanted(begun)
+        return _accept(engine, transaction, context, order, frozenset(filled))
 
     with metrics.phase("accept"), metrics.refusals():
         while True:
@@ -136,17 +135,6 @@ def _accept(
     else:
         raise RoomTaken(host=chosen.host)
     return record
-
-
-def _follow_up(engine: Engine, transaction: Transaction, context: RequestContext, record: Migration) -> None:
-    """Do what follows an acceptance, of whose commit nobody heard: the message alone brings the caller's token."""
-    if record.status not in UNFINISHED or record.dest_compute is None:
-        return
-    instance = instances.get(transaction, record.instance_uuid)
-    version = services.by_host(transaction, record.dest_compute).version or 0
-    tell_of_beginning(transaction, record)
-    announce(engine, transaction, events.EVACUATE, record)
-    transaction.on_commit(lambda: engine.casts.rebuild_instance(context, record, instance, version))
 
 
 def _refuse_old_computes(session: Transaction) -> None:

@@ -19,15 +19,16 @@ REBUILD_EVENT = "compute_rebuild_instance"
 #: The steps with which an evacuation ends.
 ENDS = frozenset({Step.FINISH, Step.NO_HOST, Step.FAIL})
 
+#: The steps that more than one process may take at once from the same status and attempt. All others are left to the
+#: host whose the attempt is, or belong to the transaction that made the record.
+CONTESTED = frozenset({Step.REASSIGN, Step.FAIL, Step.CLEAN})
+
 
 def begin(transaction: Transaction, record: Migration) -> None:
     """Insert a new record, which from here on has its number. The log line is written once it is committed."""
     migrations.insert(transaction, record)
-    tell_of_beginning(transaction, record)
-
-
-def tell_of_beginning(transaction: Transaction, record: Migration) -> None:
-    """Write the log line of a new record once this transaction is committed; its own may have been, unheard."""
+    its_id = {"uuid": record.uuid}
+    transaction.leaves(lambda session: migrations.shows(session, its_id))
     _tell(transaction, record, None, "accept", f"{record.user_id} asked for it, to end {record.final_state}")
 
 
@@ -42,6 +43,10 @@ def move(transaction: Transaction, record: Migration, step: Step, why: str, **va
     before = record.status
     status, attempt = advance(record.status, record.attempt, step)
     migrations.change(transaction, record, {"status": status, "attempt": attempt, **values})
+    left = {"id": record.id, "status": status, "attempt": attempt, "dest_compute": record.dest_compute}
+    if step in CONTESTED:
+        left["updated_at"] = migrations.written_at(transaction, record.id)
+    transaction.leaves(lambda session: migrations.shows(session, left))
     _tell(transaction, record, before, step, why)
 
 

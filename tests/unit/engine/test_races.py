@@ -5,10 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import select
+from oslo_db.exception import DBConnectionError
+from sqlalchemy import event, select
 
 from evacuator.context import RequestContext
-from evacuator.db import census, instances, schema, services
+from evacuator.db import census, instances, migrations, schema, services
 from evacuator.db.clock import now
 from evacuator.db.models import ComputeNode, Instance, Migration, Service
 from evacuator.db.session import open_database
@@ -17,10 +18,12 @@ from evacuator.engine.choose import claim_destination
 from evacuator.engine.claim import claim_evacuation
 from evacuator.engine.engine import Engine, Rules
 from evacuator.engine.finish import finish_stopped
-from evacuator.errors import Conflict
+from evacuator.engine.record import move
+from evacuator.errors import Conflict, Overtaken
 from evacuator.evacuation.destination import Need, Room
 from evacuator.evacuation.invariants import findings
 from evacuator.evacuation.invariants.facts import Site
+from evacuator.evacuation.transitions import Step
 from evacuator.virt.driver import DiskSource
 
 ROOM = Room(1, 512, 1)
@@ -184,6 +187,30 @@ def test_of_many_doubled_messages_one_claims_the_evacuation(engine, site):
     claims = at_once([lambda: claim_evacuation(engine, "b", record.id, record.attempt, 2)] * 8)
 
     assert sum(claim is not None for claim in claims) == 1
+
+
+@pytest.mark.parametrize("step", [Step.REASSIGN, Step.FAIL])
+def test_what_another_did_to_a_record_is_not_told_by_whose_commit_came_to_nothing(engine, site, caplog, step):
+    """Every manager looks for orphans, and all that lost their connections at once would do the same to each."""
+    (uuid,) = site({"a": 10, "b": 10, "c": 10}, 1)
+    record = evacuate(engine, uuid)()
+    runs = iter(range(2))
+
+    def comes_to_nothing(_session):
+        raise DBConnectionError
+
+    def work(transaction):
+        first = next(runs) == 0
+        move(transaction, migrations.get(transaction, record.id), step, "b is lost", dest_compute="c")
+        if first:
+            event.listen(transaction, "before_commit", comes_to_nothing)
+        else:
+            raise Overtaken(what="migrations", where="as if what was just written had been somebody else's")
+
+    caplog.clear()
+    with caplog.at_level("INFO", "evacuator"), pytest.raises(Overtaken):
+        engine.database.write(work)
+    assert not [line for line in caplog.records if hasattr(line, "transition")]
 
 
 def carry_out(engine, record):
