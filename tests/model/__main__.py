@@ -14,7 +14,7 @@ def main():
     unknown = sorted(set(names) - set(COUNTEREXAMPLES))
     if unknown:
         parser.error(f"{', '.join(unknown)}: there are {', '.join(COUNTEREXAMPLES)}")
-    for part in without(names) if names else chain(without(COUNTEREXAMPLES), elsewhere()):
+    for part in without(names) if names else chain(without(COUNTEREXAMPLES), by_rule()):
         print(part, flush=True)  # noqa: T201 - it reports
 
 
@@ -23,10 +23,11 @@ def without(names):
         yield f"without {name}:\n{COUNTEREXAMPLES[name].explored()}\n"
 
 
-def elsewhere():
-    yield "Where each rule is shown besides, or instead:\n"
+def by_rule():
+    yield "Each rule of the protocol, what was switched off of it here, and where it is shown besides, or instead:\n"
     for number, shown in PROTOCOL.items():
-        yield "\n".join([f"{number:3}. {shown.rule}", *(f"       {where(test)}" for test in shown.tests)])
+        switches = (f"without {switch}" for switch in shown.switches)
+        yield "\n       ".join([f"{number:3}. {shown.rule}", *switches, *map(where, shown.tests)])
 
 
 def where(test):
