@@ -1,10 +1,12 @@
 """Cleaning by inventory: whatever the hypervisor has that does not belong here is stopped or removed."""
 
 import logging
+from collections.abc import Callable
 
 from evacuator.compute.host import Host
 from evacuator.db.models import Migration
 from evacuator.engine import clean
+from evacuator.engine.claim import Assignment
 from evacuator.errors import DriverError, HypervisorUnknown
 from evacuator.evacuation.cleaning import MUST_NOT_RUN, Verdict, verdict
 from evacuator.virt.driver import DiskSource, KnownGuest
@@ -23,6 +25,7 @@ class Cleaner:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self._cause = f"cleaning of {host.name}"
 
     def clean(self) -> bool:
         """Go through the whole inventory; False while a stale guest still runs, so that the host must not be up.
@@ -45,18 +48,25 @@ class Cleaner:
         )
 
     def _complete(self, record: Migration) -> None:
-        """End an evacuation whose guest is gone. Its disk stays out of the way of another that comes back here."""
-        host = self._host
+        """End an evacuation whose guest is gone. Its disk stays out of the way of another that comes back here.
+
+        Where this host shares its storage with whoever has the instance now, that is the disk it runs on.
+        """
+        host, engine = self._host, self._host.engine
         try:
             if record.disk == DiskSource.REPLACED:
                 # Whoever was frozen here may have the disk of a server before it that has come back since.
-                if not host.proven(lambda: clean.is_owed(host.engine, record.id)):
+                owed, in_use = host.proven(
+                    lambda: (clean.is_owed(engine, record.id), clean.keeps_disk_in_use(engine, record))
+                )
+                if not owed:
                     return
-                host.driver.set_aside(record.instance_uuid, f"migration {record.id}")
+                if not in_use:
+                    host.driver.set_aside(record.instance_uuid, f"migration {record.id}")
         except (DriverError, HypervisorUnknown) as error:
             LOG.warning("%s: %s", host.name, error)
         else:
-            clean.complete_cleaned(host.engine, host.name, record.id)
+            clean.complete_cleaned(engine, host.name, record.id)
 
     def _take_keys_back(self) -> None:
         try:
@@ -69,7 +79,24 @@ class Cleaner:
         """Settle one guest, whose evacuation turned out not to be ours any more; the caller holds its lock."""
         guest = self._host.driver.find(uuid)
         if guest is not None:
-            self._carry_out(guest)
+            self._carry_out(guest, self._judge, self._cause)
+
+    def take_back(self, assignment: Assignment, *, made_disk: bool) -> None:
+        """Settle the guest of an evacuation that has failed here; the caller holds its lock.
+
+        With it goes the disk that the evacuation made, where it ``made_disk``. Neither goes that is another's by now:
+        whoever was frozen here may find that the next evacuation, to this very host, has come and gone.
+        """
+        engine, name, record = self._host.engine, self._host.name, assignment.record
+
+        def judge(guest: KnownGuest) -> Verdict:
+            judged = self._judge(guest)
+            unused = made_disk and judged == Verdict.REMOVE and clean.is_last_at(engine, name, record)
+            return Verdict.REMOVE_WITH_DISKS if unused else judged
+
+        guest = self._host.driver.find(record.instance_uuid)
+        if guest is not None:
+            self._carry_out(guest, judge, assignment.cause)
 
     def _settle(self, guest: KnownGuest) -> Verdict | None:
         """Judge a guest and do what follows; None where somebody is working on it."""
@@ -78,12 +105,12 @@ class Cleaner:
             self._report(guest, judged)
             return judged
         with self._host.locks.hold(guest.uuid, PATIENCE_SECONDS) as held:
-            return self._carry_out(guest) if held else None
+            return self._carry_out(guest, self._judge, self._cause) if held else None
 
-    def _carry_out(self, guest: KnownGuest) -> Verdict:
+    def _carry_out(self, guest: KnownGuest, judge: Callable[[KnownGuest], Verdict], cause: str) -> Verdict:
         # As fresh as the proof before a power-on: whoever was frozen here may have a guest before it that is another's.
-        judged = self._host.proven(lambda: self._judge(guest))
-        driver, cause = self._host.driver, f"cleaning of {self._host.name}"
+        judged = self._host.proven(lambda: judge(guest))
+        driver = self._host.driver
         try:
             if judged == Verdict.STOP:
                 # It runs elsewhere, or soon will: there is no time to ask it.

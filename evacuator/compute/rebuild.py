@@ -99,7 +99,8 @@ class Rebuilder:
         """The hypervisor would not: give the instance back to its source, then forget the guest.
 
         The source has the good copy of a disk that this evacuation replaced, so that the new one goes with the guest.
-        In this order, because until it is written down somebody else may end the evacuation, to whom both would belong.
+        In this order, because until it is written down somebody else may end the evacuation, to whom both would belong;
+        and only if they are still nobody's by then.
         """
         host, uuid = self._host, assignment.instance.uuid
         if owned:
@@ -112,11 +113,7 @@ class Rebuilder:
                 finish.finish_running(host.engine, host.name, assignment, disk)
                 return
         fail.fail_at_source(host.engine, assignment, str(error))
-        replaced = disk is DiskSource.REPLACED
-        if owned or replaced:
-            host.driver.destroy(uuid, assignment.cause, disks=replaced)
-        else:
-            self._cleaner.look_again(uuid)
+        self._cleaner.take_back(assignment, made_disk=disk is DiskSource.REPLACED)
 
     def _give_up(self, assignment: Assignment, reason: str, *, owned: bool = False) -> None:
         """End it where it is: with this host once it owns the instance, with the source before."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from evacuator.db import instances, migrations, nodes
+from evacuator.db import instances, leftovers, migrations, nodes
 from evacuator.db.models import Migration
 from evacuator.db.session import Transaction
 from evacuator.engine.engine import Engine
@@ -37,6 +37,16 @@ def is_owed(engine: Engine, migration_id: int) -> bool:
         return record is not None and record.status == Status.DONE
 
     return engine.database.read(look)
+
+
+def is_last_at(engine: Engine, host: str, record: Migration) -> bool:
+    """Read anew whether no evacuation of the instance to or from ``host`` was recorded after ``record``."""
+    return not engine.database.read(lambda session: leftovers.was_named_since(session, record, host))
+
+
+def keeps_disk_in_use(engine: Engine, record: Migration) -> bool:
+    """Read anew whether the source of ``record`` has the disk that the instance uses by now."""
+    return engine.database.read(lambda session: leftovers.keeps_disk_in_use(session, record))
 
 
 def complete_cleaned(engine: Engine, host: str, migration_id: int) -> bool:
