@@ -3,12 +3,6 @@
 from evacuator.errors import EvacuatorError, Invalid, NotFound
 
 
-class NotRouted(EvacuatorError):
-    """No resource has this address and method; the answer is a plain page, not a fault."""
-
-    message = "The resource could not be found."
-
-
 class NotInThisVersion(NotFound):
     """The address exists, but not at the microversion of the request."""
 

@@ -1,6 +1,5 @@
 """What each error means to an HTTP client, in one table."""
 
-import html
 import json
 import logging
 import time
@@ -60,11 +59,10 @@ FAULTS: Mapping[type[errors.EvacuatorError], Fault] = {
 }
 
 #: What Falcon itself may refuse, in the same words.
-KEYS = {fault.code: fault.key for fault in FAULTS.values()} | {
-    405: "badMethod",
-    429: "overLimit",
-    503: "serviceUnavailable",
-}
+KEYS = {fault.code: fault.key for fault in FAULTS.values()}
+
+#: What is said of an address that does not exist.
+NO_SUCH_PAGE = "The resource could not be found."
 
 
 def fault_of(error: type[errors.EvacuatorError]) -> Fault:
@@ -80,7 +78,6 @@ def install(app: "falcon.App[Any, Any]") -> None:
     app.add_error_handler(falcon.HTTPMethodNotAllowed, _answer_not_routed)
     app.add_error_handler(errors.EvacuatorError, _answer)
     app.add_error_handler(errors.DatabaseUnavailable, WithoutDatabase())
-    app.add_error_handler(api_errors.NotRouted, _answer_not_routed)
     app.add_error_handler(api_errors.Unauthenticated, _answer_unauthenticated)
 
 
@@ -152,18 +149,17 @@ def _answer_unauthenticated(
 
 def _answer_not_routed(request: Request, response: falcon.Response, _error: Exception, _params: dict[str, Any]) -> None:
     """Answer an address that does not exist: the caller may be a person with a browser."""
-    sentence = str(api_errors.NotRouted())
     accept = request.get_header("Accept")
     response.status = 404
     if accept and "json" in accept:
         response.content_type = "application/json; charset=UTF-8"
         response.text = json.dumps(
-            {"message": f"{sentence}<br /><br />\n\n\n", "code": "404 Not Found", "title": "Not Found"}
+            {"message": f"{NO_SUCH_PAGE}<br /><br />\n\n\n", "code": "404 Not Found", "title": "Not Found"}
         )
     elif accept:
         response.content_type = "text/html; charset=UTF-8"
-        title, text = "404 Not Found", html.escape(sentence)
-        response.text = f"<html><head><title>{title}</title></head><body><h1>{title}</h1>{text}</body></html>"
+        title = "404 Not Found"
+        response.text = f"<html><head><title>{title}</title></head><body><h1>{title}</h1>{NO_SUCH_PAGE}</body></html>"
     else:
         response.content_type = "text/plain; charset=UTF-8"
-        response.text = f"404 Not Found\n\n{sentence}\n"
+        response.text = f"404 Not Found\n\n{NO_SUCH_PAGE}\n"

@@ -86,10 +86,6 @@ def _document(behaviour: Behaviours, fact: str | None) -> Mapping[str, Any] | No
     return schema.document if isinstance(schema, Schema) else None
 
 
-def _hypervisor_servers(behaviour: Behaviours) -> Kind:
-    return thing(r.HYPERVISOR_BRIEF)(behaviour)
-
-
 def _service_change(behaviour: Behaviours) -> Kind:
     if behaviour.names_services_by_uuid:
         return thing(r.SERVICE, "service_absent")(behaviour)
@@ -110,6 +106,7 @@ def _evacuated(behaviour: Behaviours) -> Kind | None:
 SERVER = thing(r.SERVER, "server_absent")
 SERVICE = thing(r.SERVICE, "service_absent")
 HYPERVISOR = thing(r.HYPERVISOR, "hypervisor_absent")
+HYPERVISOR_BRIEF = thing(r.HYPERVISOR_BRIEF)
 MIGRATION = thing(r.MIGRATION, "migration_absent")
 ACTION = thing(r.ACTION, "action_absent")
 FLAVOR = thing(r.FLAVOR, "flavor_absent")
@@ -145,7 +142,7 @@ OPERATIONS = (
         "get",
         "/os-hypervisors",
         200,
-        many("hypervisors", thing(r.HYPERVISOR_BRIEF), "hypervisors_links"),
+        many("hypervisors", HYPERVISOR_BRIEF, "hypervisors_links"),
         query="hypervisors_query",
     ),
     Operation(
@@ -167,14 +164,14 @@ OPERATIONS = (
         "get",
         "/os-hypervisors/{hypervisor_id}/search",
         200,
-        many("hypervisors", _hypervisor_servers),
+        many("hypervisors", HYPERVISOR_BRIEF),
         served="names_hypervisors_by_number",
     ),
     Operation(
         "get",
         "/os-hypervisors/{hypervisor_id}/servers",
         200,
-        many("hypervisors", _hypervisor_servers),
+        many("hypervisors", HYPERVISOR_BRIEF),
         served="names_hypervisors_by_number",
     ),
     Operation(

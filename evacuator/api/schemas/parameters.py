@@ -47,7 +47,6 @@ SIZE_NOT_ZERO: Kind = {
     "minLength": 1,
     "maxLength": 10,
 }
-NULL_OR_EMPTY: Kind = {"type": ["object", "null"], "additionalProperties": False}
 
 #: In a query string every parameter may be repeated.
 BOOLEANS: Kind = {"type": "array", "items": BOOLEAN}

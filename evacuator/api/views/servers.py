@@ -108,7 +108,7 @@ class ServerView:
             "message": fault["message"] if self.sees_host else fault.get("without_hosts") or fault["message"],
         }
         # What is inside is the administrator's to read.
-        if self.sees_host or fault["code"] != 500:  # noqa: PLR2004
+        if self.sees_host:
             shown["details"] = fault.get("details") or ""
         return shown
 

@@ -18,7 +18,6 @@ INSIDE = {
     errors.HypervisorUnknown,
     errors.RoomTaken,
 }
-ANSWERED_AS_A_PAGE = {api_errors.NotRouted}
 
 ERRORS = {
     error
@@ -30,7 +29,7 @@ ERRORS = {
 
 @pytest.mark.parametrize("error", sorted(ERRORS, key=lambda error: error.__name__))
 def test_every_error_that_a_client_can_cause_is_a_fault_of_theirs(error):
-    inside = error in INSIDE | ANSWERED_AS_A_PAGE or issubclass(error, errors.DriverError)
+    inside = error in INSIDE or issubclass(error, errors.DriverError)
     assert (fault_of(error) is OURS) == inside
 
 
