@@ -55,7 +55,9 @@ MEMBER_STATE_FILTERS = frozenset(
 #: What only those may sort by who may know it.
 ADMIN_SORT_KEYS = frozenset({"host", "node"})
 
-MIGRATION_EQUAL = ("instance_uuid", "source_compute", "status", "migration_type", "user_id", "project_id")
+#: What migrations are found by that must be equal, at every version and where who asked is among it.
+MIGRATION_EQUAL = ("instance_uuid", "source_compute", "status", "migration_type")
+MIGRATION_WHO_ASKED = ("user_id", "project_id")
 
 
 def page(query: Query, settings: ApiSettings, sort: Iterable[tuple[str, str]] = ()) -> Page:
@@ -170,10 +172,8 @@ def moments(query: Query) -> dict[str, datetime]:
 
 def migration_filter(request: Request, query: Query) -> MigrationFilter:
     """Read which migrations are wanted; what the version does not know is dropped."""
-    absent = request.behaviour.migration_absent
-    equal = {
-        name: query.get(name) for name in MIGRATION_EQUAL if name in query and name not in absent - {"migration_type"}
-    }
+    names = MIGRATION_EQUAL + (MIGRATION_WHO_ASKED if request.behaviour.filters_migrations_by_who_asked else ())
+    equal = {name: query.get(name) for name in names if name in query}
     if strutils.bool_from_string(query.get("hidden"), default=False):
         equal["id"] = None  # none is hidden
     known = query if request.behaviour.filters_by_changes_before else query.without({"changes-before"})

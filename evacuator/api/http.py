@@ -1,12 +1,12 @@
 """The request as handlers see it: who asks, at which version, with which body and parameters."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Container
 from typing import Any, ClassVar
 from urllib.parse import parse_qs
 
 import falcon
 
-from evacuator.api.errors import NotInThisVersion
+from evacuator.api.errors import MalformedBody, NoSuchAction, NotInThisVersion
 from evacuator.api.microversions import Behaviours
 from evacuator.api.validation import Schema
 from evacuator.context import RequestContext
@@ -52,6 +52,20 @@ class Request(falcon.Request):
         """
         schema.check_body(self.json, legacy=self.legacy)
         return self.json
+
+    def action(self, names: Container[str]) -> str:
+        """Return the name of the one action that the body holds, which is among ``names``.
+
+        :raises MalformedBody, NoSuchAction, NotInThisVersion: as Nova answers each kind of nonsense.
+        """
+        if not self.has_body or (isinstance(self.json, dict | list | str) and len(self.json) != 1):
+            raise MalformedBody
+        if not isinstance(self.json, dict):
+            raise NotInThisVersion
+        (name,) = self.json
+        if name not in names:
+            raise NoSuchAction(action=name)
+        return str(name)
 
     def query(self, schema: Schema) -> "Query":
         """Return the query string's parameters once they fit ``schema``.

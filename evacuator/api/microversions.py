@@ -254,6 +254,7 @@ class Behaviours:
     )
     migration_absent = absent({"2.23": ("migration_type",), "2.59": ("uuid",), "2.80": ("user_id", "project_id")})
     lists_server_migrations = since("2.23")
+    filters_migrations_by_who_asked = since("2.80")
     pages_migrations = since("2.59")
 
     # -- instance actions

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, false, fun
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from evacuator.db import services
+from evacuator.db.actions import find as find_action
 from evacuator.db.flavors import find as find_flavor
 from evacuator.db.models import (
     COMPUTE_BINARY,
@@ -23,6 +24,7 @@ from evacuator.db.models import (
     Model,
     Service,
 )
+from evacuator.db.numbers import is_number
 from evacuator.errors import ActionNotFound, InstanceNotFound, Invalid, NotFound
 
 Column = InstrumentedAttribute[Any]
@@ -230,7 +232,7 @@ def hypervisors(session: Session, down_time: float, page: Page, name_part: str |
     if name_part is not None:
         statement = statement.where(ComputeNode.hypervisor_hostname.contains(name_part, autoescape=True))
     if page.marker is not None:
-        column = ComputeNode.id if _is_number(page.marker) else ComputeNode.uuid
+        column = ComputeNode.id if is_number(page.marker) else ComputeNode.uuid
         marker = session.scalar(select(ComputeNode.id).where(column == _number_or_text(page.marker)))
         if marker is None:
             raise Invalid(reason=f"marker [{page.marker}] not found")
@@ -243,7 +245,7 @@ def hypervisor(session: Session, hypervisor_id: str, down_time: float) -> Hyperv
 
     :raises NotFound:
     """
-    column = ComputeNode.id if _is_number(hypervisor_id) else ComputeNode.uuid
+    column = ComputeNode.id if is_number(hypervisor_id) else ComputeNode.uuid
     statement = _all_hypervisors(down_time).where(column == _number_or_text(hypervisor_id))
     row = session.execute(statement).one_or_none()
     if row is None:
@@ -267,12 +269,7 @@ def _all_hypervisors(down_time: float) -> "Select[ComputeNode, Service, bool]":
 
 
 def _number_or_text(value: str) -> int | str:
-    return int(value) if _is_number(value) else value
-
-
-def _is_number(value: str) -> bool:
-    # A UUID may be written without hyphens, and of digits alone.
-    return value.isascii() and value.isdecimal() and len(value) < len(str(2**31))
+    return int(value) if is_number(value) else value
 
 
 # -- migrations
@@ -351,7 +348,7 @@ def actions(session: Session, wanted: ActionFilter, page: Page) -> list[Instance
         *_changed(InstanceAction, wanted.changes_since, wanted.changes_before),
     )
     if page.marker is not None:
-        marker = _action(session, wanted.instance_uuid, page.marker)
+        marker = find_action(session, wanted.instance_uuid, page.marker)
         if marker is None:
             raise Invalid(reason=f"Marker {page.marker} could not be found.")
         statement = statement.where(_after(order, marker))
@@ -366,7 +363,7 @@ def action(
 
     :raises ActionNotFound:
     """
-    found = _action(session, instance_uuid, request_id)
+    found = find_action(session, instance_uuid, request_id)
     if found is None:
         raise ActionNotFound(request_id=request_id)
     events = session.scalars(
@@ -375,15 +372,6 @@ def action(
         .order_by(InstanceActionEvent.start_time.desc(), InstanceActionEvent.id.desc())
     )
     return found, events.all()
-
-
-def _action(session: Session, instance_uuid: str, request_id: str) -> InstanceAction | None:
-    return session.scalars(
-        select(InstanceAction)
-        .where(InstanceAction.instance_uuid == instance_uuid, InstanceAction.request_id == request_id)
-        .order_by(InstanceAction.id.desc())
-        .limit(1)
-    ).one_or_none()
 
 
 # -- flavors

@@ -42,10 +42,7 @@ def change_aggregate(engine: Engine, aggregate_id: int, values: Mapping[str, Any
     """
 
     def edit(transaction: Transaction, found: Members) -> None:
-        aggregate = found.aggregate
-        zone = values.get(ZONE_KEY, aggregate.availability_zone)
-        if zone != aggregate.availability_zone:
-            _move(transaction, aggregate.id, found.hosts, zone, "update")
+        aggregate, zone = found.aggregate, _enter(transaction, found, values)
         written = {"availability_zone": zone}
         aggregates.edit(transaction, aggregate.id, values.get("name", aggregate.name), written)
 
@@ -59,10 +56,7 @@ def set_aggregate_metadata(engine: Engine, aggregate_id: int, metadata: Mapping[
     """
 
     def edit(transaction: Transaction, found: Members) -> None:
-        aggregate = found.aggregate
-        zone = metadata.get(ZONE_KEY, aggregate.availability_zone)
-        if zone != aggregate.availability_zone:
-            _move(transaction, aggregate.id, found.hosts, zone, "update")
+        aggregate, zone = found.aggregate, _enter(transaction, found, metadata)
         merged: dict[str, str | None] = {**aggregate.aggregate_metadata, **metadata}
         kept = {key: value for key, value in merged.items() if value is not None and key != ZONE_KEY}
         written = {"aggregate_metadata": kept, "availability_zone": zone}
@@ -123,6 +117,14 @@ def _with(engine: Engine, aggregate_id: int, edit: Callable[[Transaction, Member
         return aggregates.get(transaction, aggregate_id)
 
     return engine.database.write(work)
+
+
+def _enter(transaction: Transaction, found: Members, values: Mapping[str, str | None]) -> str | None:
+    """Return the zone that an aggregate is in by ``values``, once its hosts are in it too."""
+    zone = values.get(ZONE_KEY, found.aggregate.availability_zone)
+    if zone != found.aggregate.availability_zone:
+        _move(transaction, found.aggregate.id, found.hosts, zone, "update")
+    return zone
 
 
 def _move(transaction: Transaction, aggregate_id: int, hosts: Sequence[str], zone: str | None, action: str) -> None:

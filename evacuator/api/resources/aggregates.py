@@ -8,16 +8,14 @@ import falcon
 
 from evacuator.api import policies
 from evacuator.api.collaborators import Collaborators
-from evacuator.api.errors import MalformedBody, NoSuchAction, NotInThisVersion
 from evacuator.api.http import Request, Resource
 from evacuator.api.views import aggregates as view
 from evacuator.db import aggregates
 from evacuator.db.aggregates import Members
+from evacuator.db.numbers import is_number
 from evacuator.engine import aggregate as verbs
 from evacuator.engine.engine import Engine
 from evacuator.errors import Invalid
-
-MOST_DIGITS = 9
 
 
 class Aggregates(Resource):
@@ -98,13 +96,11 @@ class AggregateActions(Resource):
 
     def peek(self, request: Request) -> None:
         """Refuse a body that names no action."""
-        if not request.has_body:
-            raise MalformedBody
-        _action_in(request.json)
+        request.action(ACTIONS)
 
     def on_post(self, request: Request, response: falcon.Response, *, aggregate_id: str) -> None:
         """Do it."""
-        name = _action_in(request.json)
+        name = request.action(ACTIONS)
         action = ACTIONS[name]
         arguments = request.body(request.behaviour.aggregate_action_schema)[name]
         self._parts.policy.check(request.identity, action.rule)
@@ -112,18 +108,7 @@ class AggregateActions(Resource):
         response.media = {"aggregate": view.show(changed, request.behaviour)}
 
 
-def _action_in(body: Any) -> str:
-    if isinstance(body, dict | list | str) and len(body) != 1:
-        raise MalformedBody
-    if not isinstance(body, dict):
-        raise NotInThisVersion
-    name: str = next(iter(body))
-    if name not in ACTIONS:
-        raise NoSuchAction(action=name)
-    return name
-
-
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS):
+    if not is_number(text):
         raise Invalid(reason=f"Invalid aggregate id {text}: it must be a number")
     return int(text)

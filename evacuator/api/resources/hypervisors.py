@@ -13,6 +13,7 @@ from evacuator.api.links import Links
 from evacuator.api.views.hypervisors import HypervisorView, totals
 from evacuator.db import pages
 from evacuator.db.models import Instance
+from evacuator.db.numbers import is_number
 from evacuator.errors import Invalid, NotFound
 
 #: More hypervisors than a site has.
@@ -38,7 +39,7 @@ class HypervisorResource(Resource):
     def _get(self, request: Request, hypervisor_id: str) -> pages.Hypervisor:
         if request.behaviour.names_services_by_uuid and not uuidutils.is_uuid_like(hypervisor_id):
             raise Invalid(reason=f"Invalid uuid {hypervisor_id}")
-        if not request.behaviour.names_services_by_uuid and not _is_number(hypervisor_id):
+        if not request.behaviour.names_services_by_uuid and not is_number(hypervisor_id):
             raise NotFound(reason=f"Hypervisor with ID '{hypervisor_id}' could not be found.")
         engine = self._parts.engine
         down_time = engine.rules.service_down_time
@@ -158,7 +159,3 @@ def _wants_servers(request: Request, query: Query) -> bool:
     if not request.behaviour.names_services_by_uuid:
         return False
     return bool(strutils.bool_from_string(query.get("with_servers"), default=False))
-
-
-def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) < len(str(2**31))

@@ -8,7 +8,6 @@ import falcon
 
 from evacuator.api import policies
 from evacuator.api.collaborators import Collaborators
-from evacuator.api.errors import MalformedBody, NoSuchAction, NotInThisVersion
 from evacuator.api.evacuate_request import EvacuateRequest
 from evacuator.api.http import Request, Resource
 from evacuator.api.microversions import Behaviours
@@ -136,31 +135,14 @@ class ServerActions(Resource):
 
     def peek(self, request: Request) -> None:
         """Refuse a body that names no action."""
-        if not request.has_body:
-            raise MalformedBody
-        _action_in(request.json)
+        request.action(ACTIONS)
 
     def on_post(self, request: Request, response: falcon.Response, *, server_id: str) -> None:
         """Do it."""
-        name = _action_in(request.json)
+        name = request.action(ACTIONS)
         action = ACTIONS[name]
         arguments = request.body(action.schema(request.behaviour))[name]
         answer = action.run(self._parts, Asked(request, server_id, arguments))
         response.status = action.code
         if answer is not None:
             response.media = answer
-
-
-def _action_in(body: Any) -> str:
-    """Return the name of the one action that a body holds.
-
-    :raises MalformedBody, NoSuchAction, NotInThisVersion: as Nova answers each kind of nonsense.
-    """
-    if isinstance(body, dict | list | str) and len(body) != 1:
-        raise MalformedBody
-    if not isinstance(body, dict):
-        raise NotInThisVersion
-    name: str = next(iter(body))
-    if name not in ACTIONS:
-        raise NoSuchAction(action=name)
-    return name

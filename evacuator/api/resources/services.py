@@ -13,10 +13,9 @@ from evacuator.api.schemas.parameters import is_true
 from evacuator.api.views import services as view
 from evacuator.db import services
 from evacuator.db.models import COMPUTE_BINARY
+from evacuator.db.numbers import is_number
 from evacuator.engine.service import ServiceChange, change_service, delete_service
 from evacuator.errors import Invalid, NotFound
-
-MOST_DIGITS = 9
 
 
 class Services(Resource):
@@ -134,6 +133,6 @@ def _uuid(text: str) -> str:
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS):
+    if not is_number(text):
         raise Invalid(reason=f"Invalid id {text}: it must be a number")
     return int(text)
