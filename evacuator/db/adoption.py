@@ -1,8 +1,16 @@
 """What is written when guests that exist already come under management, and when they are given back."""
 
-from sqlalchemy import delete, select
+from sqlalchemy import and_, delete, exists, or_, select
 
-from evacuator.db.models import Allocation, Instance, InstanceAction, InstanceActionEvent, Migration
+from evacuator.db.models import (
+    COMPUTE_BINARY,
+    Allocation,
+    Instance,
+    InstanceAction,
+    InstanceActionEvent,
+    Migration,
+    Service,
+)
 from evacuator.db.nodes import holders, release
 from evacuator.db.session import Transaction
 from evacuator.db.writes import count, remove
@@ -11,8 +19,22 @@ from evacuator.evacuation.transitions import Status
 
 
 def hosts_with_copies(transaction: Transaction, uuid: str) -> list[str]:
-    """Return the hosts that an instance was evacuated from and that have not been back to clean up."""
-    uncleaned = select(Migration.source_compute).where(Migration.instance_uuid == uuid, Migration.status == Status.DONE)
+    """Return the hosts that an instance was evacuated from and that have not been back to clean up.
+
+    An evacuation that failed is not waited for by its record, but its source, where that is not the instance's host
+    any more, has to clean like any other before it is up.
+    """
+    dirty = exists().where(
+        Service.host == Migration.source_compute,
+        Service.binary == COMPUTE_BINARY,
+        Service.cleaned_epoch != Service.epoch,
+    )
+    left_by_failure = and_(Migration.status == Status.FAILED, Migration.source_compute != Instance.host, dirty)
+    uncleaned = (
+        select(Migration.source_compute)
+        .join(Instance, Instance.uuid == Migration.instance_uuid)
+        .where(Instance.uuid == uuid, or_(Migration.status == Status.DONE, left_by_failure))
+    )
     return sorted(set(transaction.scalars(uncleaned)))
 
 
