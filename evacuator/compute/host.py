@@ -10,7 +10,7 @@ from evacuator.compute.callers import Callers
 from evacuator.context import RequestContext
 from evacuator.db.models import Instance
 from evacuator.engine.engine import Engine
-from evacuator.engine.keys import fetch_keys
+from evacuator.engine.keys import fetch_keys, needs_keys
 from evacuator.keys.manager import Key
 from evacuator.versions import SERVICE_VERSION
 from evacuator.virt.driver import Driver, Guest
@@ -74,13 +74,18 @@ class Host:
             if self.clock() - begun <= self.engine.rules.service_down_time / 2:
                 return proof
 
-    def keys_of(self, instance: Instance, request_id: str) -> tuple[Key, ...]:
+    def keys_of(self, instance: Instance, request_id: str, prove: Callable[[], object]) -> tuple[Key, ...]:
         """Fetch the keys that a start of an instance needs, with the rights of whoever asked for it in a request.
 
-        It takes a while: the proof of ownership, which has to be fresh, comes after it.
+        ``prove`` commits that the start is still this host's to make: who was frozen may have been overtaken by an
+        evacuation that promised to ask for no key. Fetching takes a while: the proof that the start follows, which has
+        to be fresh, comes after it.
 
         :raises KeyUnavailable: there is one that cannot be had.
+        :raises Overtaken: by ``prove``.
         """
+        if needs_keys(self.engine, instance):
+            self.proven(prove)
         return fetch_keys(self.engine, self.callers.of(instance.uuid, request_id), instance)
 
 

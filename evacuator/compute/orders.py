@@ -10,6 +10,7 @@ from evacuator.db.models import Instance
 from evacuator.engine import delete, orders
 from evacuator.errors import DriverError, KeyUnavailable, Overtaken
 from evacuator.evacuation.states import PowerState, TaskState, VmState
+from evacuator.keys.manager import Key
 from evacuator.virt.driver import DiskSource
 
 LOG = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class OrderBook:
         to be defined again: somebody may have undefined it, and this is what is said to bring it back.
         """
         driver = self._host.driver
-        keys = self._host.keys_of(instance, order_id)
+        keys = self._keys_of(instance, order_id)
         if instance.task_state == TaskState.REBOOTING:
             self._prove(instance, order_id)
             if driver.reboot_softly(instance.uuid, order_id):
@@ -115,14 +116,19 @@ class OrderBook:
         delete.bury_destroyed(self._host.engine, self._host.name, instance.uuid, order_id)
 
     def _power_on(self, instance: Instance, order_id: str) -> Mapping[str, Any]:
-        keys = self._host.keys_of(instance, order_id)
+        keys = self._keys_of(instance, order_id)
         self._prove(instance, order_id)
         self._host.driver.power_on(instance.uuid, order_id, keys)
         return STARTED
 
+    def _keys_of(self, instance: Instance, order_id: str) -> tuple[Key, ...]:
+        return self._host.keys_of(instance, order_id, lambda: self._prove_once(instance, order_id))
+
     def _prove(self, instance: Instance, order_id: str) -> None:
-        host = self._host
-        host.proven(lambda: orders.prove_order(host.engine, host.name, instance.uuid, order_id))
+        self._host.proven(lambda: self._prove_once(instance, order_id))
+
+    def _prove_once(self, instance: Instance, order_id: str) -> None:
+        orders.prove_order(self._host.engine, self._host.name, instance.uuid, order_id)
 
 
 WORK: Mapping[str, Work] = {

@@ -68,7 +68,11 @@ class Rebuilder:
     def _start(self, assignment: Assignment, disk: DiskSource) -> None:
         host = self._host
         try:
-            keys = host.keys_of(assignment.instance, assignment.record.request_id)
+            keys = host.keys_of(
+                assignment.instance,
+                assignment.record.request_id,
+                lambda: own.prove_attempt(host.engine, host.name, assignment),
+            )
         except KeyUnavailable as unavailable:
             self._leave_to_owner(assignment, disk, unavailable)
             return

@@ -6,6 +6,21 @@ from evacuator.engine.claim import Assignment
 from evacuator.engine.engine import Engine
 
 
+def prove_attempt(engine: Engine, host: str, assignment: Assignment) -> None:
+    """Prove by a write that the evacuation is still this attempt's, without taking the instance yet.
+
+    :raises Overtaken: it is not ours any more.
+    """
+    record = assignment.record
+
+    def work(transaction: Transaction) -> None:
+        as_read = {"evacuation_id": record.uuid, "host": {record.source_compute, host}}
+        instances.change(transaction, assignment.instance.uuid, as_read, {})
+        migrations.change(transaction, record, {})
+
+    engine.database.write(work)
+
+
 def own_instance(engine: Engine, host: str, assignment: Assignment) -> None:
     """Record ``host`` as the one host allowed to run the instance; the evacuation must still be this attempt's.
 
