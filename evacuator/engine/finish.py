@@ -20,6 +20,12 @@ _OF_DISK = {
     "not there. If the host comes back, it keeps the old one, set aside.",
 }
 
+#: What it says of an existing one where the hosts share no storage: somebody has to have put it there.
+_FOUND = (
+    "Hosts {source} and {destination} do not share their storage, so the disk that lay on {destination} was used: "
+    "whether it is the instance's newest nobody knows."
+)
+
 #: What is shown of an instance that is not started without its owner.
 LEFT_TO_OWNER = "It is on its new host and off: the owner must start it. {}"
 
@@ -84,7 +90,7 @@ def _finish(
                 **states,
             },
         )
-        of_disk = _OF_DISK[disk].format(image=instance.image_ref) if disk in _OF_DISK else None
+        of_disk = _of_disk(assignment, disk)
         details = " ".join(part for part in (notice, of_disk) if part) or None
         why = notice or f"{WHY[states['vm_state']]}."
         move(transaction, record, Step.FINISH, f"{why} {of_disk}" if of_disk else why.rstrip("."), disk=disk)
@@ -92,3 +98,13 @@ def _finish(
         announce(engine, transaction, events.REBUILD_END, record, host=host)
 
     engine.database.write(work)
+
+
+def _of_disk(assignment: Assignment, disk: str) -> str | None:
+    """Say what there is to know of the disk; None where it is simply the instance's. An adopted guest names its own."""
+    record, instance = assignment.record, assignment.instance
+    if disk in _OF_DISK:
+        return _OF_DISK[disk].format(image=instance.image_ref)
+    if assignment.shares_storage or record.on_shared_storage or instance.definition is not None:
+        return None
+    return _FOUND.format(source=record.source_compute, destination=record.dest_compute)
