@@ -131,9 +131,9 @@ class Cleaner:
             LOG.warning("%s: guest %s is not known to have been ours; left alone", self._host.name, guest.uuid)
         if judged == Verdict.DISPUTE:
             LOG.error(
-                "%s: guest %s runs here, but it is recorded on another host and was never evacuated to or from this "
-                "one. It is left alone, and this host stays down. If this is the hypervisor of that other host, manage "
-                "it under that name; if the guest is a stray copy, destroy it",
+                "%s: guest %s runs here, but it is recorded on another host, and no evacuation brought it to this one "
+                "or left it here. It is left alone, and this host stays down. If this is the hypervisor of that other "
+                "host, manage it under that name; if the guest is a stray copy, destroy it",
                 self._host.name,
                 guest.uuid,
             )

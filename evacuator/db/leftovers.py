@@ -1,17 +1,33 @@
 """What a host may still have of an instance that was taken from it, and whether that is in use by now."""
 
-from sqlalchemy import exists, or_, select
+from sqlalchemy import ColumnElement, and_, exists, or_, select
 from sqlalchemy.orm import Session
 
 from evacuator.db import instances, migrations, nodes
-from evacuator.db.models import ComputeNode, Migration
+from evacuator.db.models import COMPUTE_BINARY, ComputeNode, Migration, Service
+from evacuator.evacuation.transitions import Status
 
 
 def was_named_since(session: Session, record: Migration, host: str) -> bool:
     """Tell whether a later evacuation of the same instance was to, or from, ``host``."""
-    names = or_(Migration.source_compute == host, Migration.dest_compute == host)
-    later = exists().where(Migration.instance_uuid == record.instance_uuid, Migration.id > record.id, names)
+    later = exists().where(Migration.instance_uuid == record.instance_uuid, Migration.id > record.id, _names(host))
     return bool(session.scalar(select(later)))
+
+
+def was_seen_gone(session: Session, instance_uuid: str, host: str) -> bool:
+    """Tell whether the last evacuation that names ``host`` was away from it and ended with its guest seen to be gone.
+
+    Nobody looks when the service of a host is deleted: what was completed before the one that there is registered
+    proves nothing.
+    """
+    registered = select(Service.created_at).where(Service.host == host, Service.binary == COMPUTE_BINARY)
+    gone = and_(
+        Migration.status == Status.COMPLETED,
+        Migration.source_compute == host,
+        Migration.updated_at > registered.scalar_subquery(),
+    )
+    last = select(gone).where(Migration.instance_uuid == instance_uuid, _names(host)).order_by(Migration.id.desc())
+    return bool(session.scalar(last.limit(1)))
 
 
 def keeps_disk_in_use(session: Session, record: Migration) -> bool:
@@ -26,3 +42,7 @@ def keeps_disk_in_use(session: Session, record: Migration) -> bool:
     hosts = [host for host in (instance.host, arriving.dest_compute if arriving else None) if host]
     used = select(ComputeNode.storage_id).where(ComputeNode.host.in_(hosts))
     return source.storage_id in set(session.scalars(used))
+
+
+def _names(host: str) -> ColumnElement[bool]:
+    return or_(Migration.source_compute == host, Migration.dest_compute == host)

@@ -1,6 +1,7 @@
 """What a host that comes back still owes the database."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 from evacuator.db import instances, leftovers, migrations, nodes
@@ -20,7 +21,13 @@ def settled_here(engine: Engine, host: str) -> frozenset[str]:
 
 def ownership_of(engine: Engine, host: str, instance_uuid: str) -> Ownership | None:
     """Read anew what is known of a guest found on ``host``."""
-    return engine.database.read(lambda session: migrations.ownership(session, instance_uuid, host))
+
+    def look(session: Any) -> Ownership | None:
+        known = migrations.ownership(session, instance_uuid, host)
+        gone = known is not None and known.was_here and leftovers.was_seen_gone(session, instance_uuid, host)
+        return replace(known, seen_gone=True) if known is not None and gone else known
+
+    return engine.database.read(look)
 
 
 def cleaned(engine: Engine, host: str, present: Collection[str]) -> Sequence[Migration]:

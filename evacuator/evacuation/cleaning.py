@@ -27,7 +27,8 @@ class Ownership:
     """What the database says of the instance of which a guest was found.
 
     ``host``: the one host allowed to run it. ``source`` and ``destination``: of its unfinished evacuation, if any.
-    ``was_here``: some record names this host for it, so that a guest of it here is ours to judge.
+    ``was_here``: some record names this host for it, so that a guest of it here is ours to judge. ``seen_gone``: the
+    last that does took it away from here, and was completed when no guest was left.
     """
 
     host: str | None
@@ -35,6 +36,7 @@ class Ownership:
     source: str | None = None
     destination: str | None = None
     was_here: bool = False
+    seen_gone: bool = False
 
 
 def verdict(me: str, ownership: Ownership | None, *, marked: bool, running: bool = False) -> Verdict:
@@ -53,5 +55,7 @@ def verdict(me: str, ownership: Ownership | None, *, marked: bool, running: bool
     if ownership.deleted:
         return Verdict.REMOVE_WITH_DISKS
     # No evacuation starts a guest without naming its host in a record. So this is the hypervisor of another host, under
-    # a name that is not its own, or a database that forgot; the guest may be the only one there is.
-    return Verdict.DISPUTE if running and not ownership.was_here else Verdict.REMOVE
+    # a name that is not its own, or a database that forgot; the guest may be the only one there is. One that was seen
+    # to be gone from here is on the host that it was taken to, and that is the first to be mistaken for this one.
+    brought = ownership.was_here and not ownership.seen_gone
+    return Verdict.DISPUTE if running and not brought else Verdict.REMOVE

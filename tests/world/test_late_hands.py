@@ -1,10 +1,15 @@
 """Hands that come late, or to the wrong place: what a host takes away is nobody else's by then."""
 
-from sqlalchemy import update
+import pytest
+from sqlalchemy import select, update
 
-from evacuator.db.models import ComputeNode
+from evacuator.db.models import ComputeNode, InstanceActionEvent
+from evacuator.engine import clean
+from evacuator.engine.adopt import release_guest
+from evacuator.errors import Conflict
 from tests.world.commands import tell as tell_of
 from tests.world.test_hard_cases import LOST, disk
+from tests.world.watch import Broken
 from tests.world.world import a_world
 
 #: b could not start web, says so, and sleeps before it takes away what it has of it.
@@ -128,3 +133,171 @@ def test_a_source_that_comes_back_sets_no_disk_aside_on_which_another_host_runs_
         )
         assert disk(world, "c").exists()
         tell_of(world, "settle")
+
+
+EVACUATED_AND_BACK = """
+    create web on a
+    delay 70
+    host a power off
+    force-down a
+    evacuate web 2.94 to b
+    delay 5
+    host a power on
+    delay 60
+    force-up a
+    delay 60
+    expect migration 1 completed
+    expect web runs on b
+"""
+
+
+def move_guests(world, source, destination):
+    """Have the hypervisor of one host be another's from now on, as if it had been given that one's name."""
+    guests = {host: world.hypervisors / host / "guests" for host in (source, destination)}
+    guests[destination].rmdir()
+    guests[source].rename(guests[destination])
+
+
+def test_a_host_that_is_started_under_the_name_of_one_that_was_evacuated_keeps_the_guests_that_run_on_it(world):
+    tell_of(world, EVACUATED_AND_BACK + "compute a crash\ncompute b crash")
+    move_guests(world, "b", "a")
+    with pytest.raises(Broken, match=r"(?s)stray-copy: .* may be the only one there is"):
+        tell_of(world, "compute a restart")
+    world.delay(120)
+    assert [host for host, _uuid in world.running()] == ["a"]
+    assert not world.heard("a").up
+
+
+def test_a_host_that_an_evacuation_came_back_to_removes_what_the_one_before_left(world):
+    tell_of(
+        world,
+        EVACUATED_AND_BACK
+        + """
+        host b power off
+        force-down b
+        evacuate web 2.94 to a
+        expect web ACTIVE on a
+        host a network off
+        force-down a
+        evacuate web 2.94 to c
+        expect web runs on a and c
+        host a network on
+        delay 60
+        expect web runs on c
+        settle
+        """,
+    )
+
+
+def test_that_the_service_of_a_host_was_deleted_proves_nothing_of_what_runs_there(world):
+    tell_of(
+        world,
+        """
+        create web on a
+        delay 70
+        host a power off
+        force-down a
+        evacuate web 2.94 to b
+        delay 5
+        """,
+    )
+    service = world.heard("a").service.id
+    world.request("delete service a", "DELETE", f"/os-services/{service}", version="2.52")
+    tell_of(world, "delay 5\nexpect migration 1 completed\nhost a power on\ndelay 60\nexpect a up")
+    found = clean.ownership_of(world.api.engine, "a", world.instances["web"])
+    assert found.was_here
+    assert not found.seen_gone
+
+
+# -- what is given back
+
+
+def test_a_guest_is_not_given_back_while_the_source_of_an_evacuation_that_failed_may_run_it_too(world):
+    tell_of(
+        world,
+        """
+        create web on a
+        delay 70
+        host a network off
+        delay 80
+        driver b fail power_on 1 lost
+        evacuate web 2.94 to b
+        delay 5
+        expect web ERROR on b
+        expect web runs on a and b
+        """,
+    )
+    with pytest.raises(Conflict, match="was evacuated from a, which has not been back"):
+        release_guest(world.api.engine, "b", world.instances["web"])
+    tell_of(world, "host a network on\ndelay 60\nexpect web runs on b\nexpect a up")
+    assert release_guest(world.api.engine, "b", world.instances["web"])
+
+
+# -- keys
+
+
+ENCRYPTED = "create web on a\ndelay 70\nstop web\nencrypt web\ntoken owner\n"
+
+
+def test_a_host_that_slept_over_a_start_asks_for_no_key_once_silence_was_promised(tell, world):
+    tell(
+        ENCRYPTED
+        + """
+        process a freeze after define
+        start web
+        force-down a
+        evacuate web 2.95 to b
+        expect web STOPPED on b
+        delay 600
+        """
+    )
+    before = list(world.shelf.fetched)
+    tell("host a thaw\ndelay 5\nexpect web runs nowhere")
+    assert world.shelf.fetched == before
+
+
+def test_a_destination_that_slept_asks_for_no_key_once_silence_was_promised(tell, world):
+    tell(
+        """
+        create web on a
+        delay 70
+        encrypt web
+        host a power off
+        force-down a
+        token owner
+        process b freeze after define
+        evacuate web 2.94 to b
+        force-down b
+        token none
+        evacuate web 2.95 to c
+        expect web STOPPED on c
+        delay 600
+        """
+    )
+    before = list(world.shelf.fetched)
+    tell("host b thaw\ndelay 5\nexpect web runs nowhere")
+    assert world.shelf.fetched == before
+
+
+# -- disks of which nobody knows how old they are
+
+
+def last_event(world):
+    details = select(InstanceActionEvent.details).order_by(InstanceActionEvent.id.desc()).limit(1)
+    return world.database.read(lambda session: session.scalar(details))
+
+
+def test_a_disk_that_lay_on_the_destination_is_used_and_said_to_be_of_an_age_that_nobody_knows():
+    with a_world(shared_storage=False) as world:
+        tell_of(world, "create web on a\ndelay 70\nhost a power off\nforce-down a")
+        disk(world, "b").write_text(disk(world, "a").read_text())
+        tell_of(world, "evacuate web 2.94 to b\ndelay 5\nexpect web ACTIVE on b")
+        assert "the disk that lay on b was used: whether it is the instance's newest nobody knows" in last_event(world)
+        assert "whether it is the instance's newest nobody knows" in str(world.story)
+
+
+def test_of_a_disk_on_shared_storage_there_is_nothing_to_say(world):
+    tell_of(
+        world, "create web on a\ndelay 70\nhost a power off\nforce-down a\nevacuate web 2.94\nexpect web ACTIVE on b"
+    )
+    assert last_event(world) is None

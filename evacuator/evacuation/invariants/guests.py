@@ -95,9 +95,10 @@ def _may_be(census: Census, instance: InstanceFacts, host: str) -> bool:
 
 
 def _was_brought(census: Census, guest: FoundGuest) -> bool:
-    """Tell whether some evacuation was to, or from, the host where a guest is."""
+    """Tell whether the last evacuation that names the host where a guest is may have brought, or left, it there."""
     records = census.records_of.get(guest.instance, ())
-    return any(guest.host in (record.source, record.destination) for record in records)
+    named = [record for record in records if guest.host in (record.source, record.destination)]
+    return bool(named) and not (named[-1].status == Status.COMPLETED and named[-1].source == guest.host)
 
 
 def _is_unfenced(census: Census, guest: FoundGuest) -> bool:
@@ -106,7 +107,7 @@ def _is_unfenced(census: Census, guest: FoundGuest) -> bool:
     if instance is None or guest.host in census.up or _may_run(census, instance, guest.host):
         return False
     records = census.records_of.get(guest.instance, ())
-    return instance.deleted or any(record.source == guest.host for record in records)
+    return instance.deleted or (_was_brought(census, guest) and any(record.source == guest.host for record in records))
 
 
 def power(site: Site) -> Iterator[Finding]:

@@ -43,11 +43,17 @@ def test_our_mark_alone_proves_that_it_is_ours(deleted, judged):
         (Ownership("b"), Verdict.DISPUTE),
         (Ownership("b", source="b", destination="c"), Verdict.DISPUTE),
         (Ownership("b", was_here=True), Verdict.REMOVE),
+        (Ownership("b", was_here=True, seen_gone=True), Verdict.DISPUTE),
         (Ownership("b", deleted=True), Verdict.REMOVE_WITH_DISKS),
+        (Ownership("b", deleted=True, was_here=True, seen_gone=True), Verdict.REMOVE_WITH_DISKS),
     ],
 )
 def test_a_guest_that_runs_where_no_evacuation_brought_it_may_be_the_only_one_there_is(ownership, judged):
     assert verdict(ME, ownership, marked=True, running=True) is judged
+
+
+def test_a_guest_that_was_seen_gone_and_does_not_run_is_removed_as_any_other():
+    assert verdict(ME, Ownership("b", was_here=True, seen_gone=True), marked=True) is Verdict.REMOVE
 
 
 def test_a_deleted_instance_is_removed_although_the_row_names_this_host():
@@ -55,7 +61,10 @@ def test_a_deleted_instance_is_removed_although_the_row_names_this_host():
 
 
 hosts = st.none() | st.sampled_from("abc")
-ownerships = st.builds(Ownership, hosts, deleted=st.booleans(), source=hosts, destination=hosts, was_here=st.booleans())
+yes_or_no = st.booleans()
+ownerships = st.builds(
+    Ownership, hosts, deleted=yes_or_no, source=hosts, destination=hosts, was_here=yes_or_no, seen_gone=yes_or_no
+)
 
 
 @given(ownerships, st.booleans(), st.booleans())
