@@ -11,6 +11,7 @@ from evacuator.cmd import state_dir, wiring
 from evacuator.cmd.options import add_config_file
 from evacuator.db import schema
 from evacuator.db.copy import copy_all
+from evacuator.db.refusals import answering
 from evacuator.db.session import Database, open_database
 from evacuator.errors import NotConfigured
 
@@ -61,8 +62,10 @@ def copy_database(args: argparse.Namespace) -> int:
         source = named(args.source, closing)
         closing.callback(source.close)
         upgrade_source = f"{schema.UPGRADE} --database {shlex.quote(args.source)}"
-        for table, rows in copy_all(source, target, upgrade_source).items():
-            print(f"{table}: {rows}")
+        with answering():
+            copied = copy_all(source, target, upgrade_source)
+    for table, rows in copied.items():
+        print(f"{table}: {rows}")
     return 0
 
 

@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
 
 from oslo_config import cfg
@@ -28,6 +29,11 @@ COMMANDS = {
     "upgrade-check": "upgrade_check",
 }
 
+UNKNOWN_REFERENCE = (
+    "A value in the configuration has a $, which there stands before the name of another option, and there is none of "
+    "that name. Write $$ where a $ is meant, as in a password, or %24 in a URL."
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
@@ -39,19 +45,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for module in _modules(arguments):
         importlib.import_module(f"evacuator.cmd.{module}").add_parser(subparsers)
     args = parser.parse_args(arguments)
+    # Of some commands 1 is an answer, so that what keeps them from giving one has another status.
+    failed: int = getattr(args, "failed", 1)
     try:
         configure(cfg.CONF, getattr(args, "config_file", None))
         status: int = args.run(args)
         sys.stdout.flush()
+    except (cfg.NoSuchOptError, cfg.TemplateSubstitutionError):
+        # What the library says repeats what stands behind the $, which may be half of a password.
+        print(f"evacuator: {UNKNOWN_REFERENCE}", file=sys.stderr)
+        return failed
     except (EvacuatorError, cfg.Error) as error:
         print(f"evacuator: {error}", file=sys.stderr)
-        return 1
+        return failed
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         # Whoever read what we print has seen enough; neither must the end of the process complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except Exception:  # noqa: BLE001 - nobody is above
+        traceback.print_exc()
+        return failed
     return status
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 
 from oslo_config import cfg
@@ -12,7 +11,6 @@ from evacuator.cmd import verify
 from evacuator.cmd.options import add_config_file
 from evacuator.db import census, schema
 from evacuator.db.session import Database
-from evacuator.errors import EvacuatorError
 from evacuator.evacuation.invariants import records
 from evacuator.evacuation.invariants.facts import Census, Site
 from evacuator.versions import RPC_VERSIONS, SERVICE_VERSION, TARGET_STATE_RPC, TARGET_STATE_SERVICE_VERSION
@@ -36,17 +34,13 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--state-dir", metavar="D", type=Path, help="check D/evacuator.sqlite, unless a database is configured"
     )
     add_config_file(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, failed=int(Code.FAILURE))
 
 
 def run(args: argparse.Namespace) -> int:
     """Make every check, print the results, and return the worst of them."""
     conf = cfg.CONF
-    try:
-        database = verify.open_to_look(conf, args.state_dir)
-    except EvacuatorError as error:
-        print(f"evacuator upgrade-check: {error}", file=sys.stderr)
-        return int(Code.FAILURE)
+    database = verify.open_to_look(conf, args.state_dir)
     try:
         results = check(conf, database)
     finally:

@@ -1,7 +1,6 @@
 """``evacuator verify``: reads everything, changes nothing, prints every broken invariant."""
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,7 +14,7 @@ from evacuator.cmd.options import add_config_file
 from evacuator.compute.rebuild import MOST_ATTEMPTS
 from evacuator.db import census
 from evacuator.db.session import Database
-from evacuator.errors import EvacuatorError, NotConfigured
+from evacuator.errors import NotConfigured
 from evacuator.evacuation.invariants import findings
 from evacuator.evacuation.invariants.codes import Finding
 from evacuator.evacuation.invariants.facts import Bounds, Evidence, Site
@@ -47,23 +46,19 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="the database is D/evacuator.sqlite, unless one is configured; simulated hypervisors are looked at there",
     )
     add_config_file(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, failed=COULD_NOT_LOOK)
 
 
 def run(args: argparse.Namespace) -> int:
     """Look, print, and say by the exit status whether everything holds."""
     conf = cfg.CONF
-    try:
-        with ExitStack() as closing:
-            database = open_to_look(conf, args.state_dir)
-            closing.callback(database.close)
-            census.require_schema(database)
-            look = partial(_look, conf, database, _eyes(conf, database, args.state_dir, closing))
-            site = look()
-            wrong = confirmed(site, look)
-    except EvacuatorError as error:
-        print(f"evacuator verify: {error}", file=sys.stderr)
-        return COULD_NOT_LOOK
+    with ExitStack() as closing:
+        database = open_to_look(conf, args.state_dir)
+        closing.callback(database.close)
+        census.require_schema(database)
+        look = partial(_look, conf, database, _eyes(conf, database, args.state_dir, closing))
+        site = look()
+        wrong = confirmed(site, look)
     for finding in wrong:
         print(_lines(finding))
     for host, reason in sorted(site.evidence.unseen.items()) if site.evidence else ():

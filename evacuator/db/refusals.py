@@ -21,6 +21,10 @@ LOCK_NOT_AVAILABLE = frozenset({"55P03"})
 #: The server takes no writes: it was the primary, and another one is now.
 READ_ONLY = frozenset({1290, 1792, 1836, "25006"})
 
+#: The server ends what there is, takes no more connections at the moment, or was not reached at all: psycopg has no
+#: number for that, and oslo.db looks for the words of another driver.
+AWAY = frozenset({1040, "53300", "57P01", "57P02", "57P03", "08000", "08001", "08003", "08004", "08006"})
+
 
 @contextmanager
 def answering() -> Iterator[None]:
@@ -46,11 +50,17 @@ def is_transient(error: Exception) -> bool:
     return _is_any(_cause(error), LOCK_NOT_AVAILABLE)
 
 
-def leave_who_takes_no_writes(context: ExceptionContext) -> None:
-    """Count a connection to a server that takes no writes as lost (an engine's ``handle_error``)."""
+def leave_who_is_of_no_use(context: ExceptionContext) -> None:
+    """Count as lost a connection that was not made, or to a server that takes no writes (``handle_error``)."""
     # A connection to the server that was the primary would stay there; a new one is led to the one that is.
-    if _is_any(context.original_exception, READ_ONLY):
+    error = context.original_exception
+    if _is_any(error, READ_ONLY | AWAY) or _was_never_made(error):
         context.is_disconnect = True
+
+
+def _was_never_made(error: BaseException) -> bool:
+    """Tell whether it is psycopg's for a server that was not reached, or that did not say why it hung up."""
+    return type(error).__name__ in {"OperationalError", "ConnectionTimeout"} and getattr(error, "sqlstate", "") is None
 
 
 def _cause(error: Exception) -> Exception:

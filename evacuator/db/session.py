@@ -1,9 +1,10 @@
 """Engines and transactions."""
 
+import os
 import ssl
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,15 +12,15 @@ from typing import Any, TypeVar
 from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_errors
 from oslo_db.sqlalchemy import exc_filters
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from evacuator import metrics
 from evacuator.db import patterns
 from evacuator.db.clock import SQLITE_FUNCTION
-from evacuator.db.refusals import answering, is_transient, leave_who_takes_no_writes
-from evacuator.errors import NotConfigured, Overtaken
+from evacuator.db.refusals import answering, is_transient, leave_who_is_of_no_use
+from evacuator.errors import DatabaseRefuses, DatabaseUnavailable, NotConfigured, Overtaken
 
 Clock = Callable[[], datetime]
 T = TypeVar("T")
@@ -70,7 +71,7 @@ class Transaction(Session):
         super().__init__(engine, autoflush=False, expire_on_commit=False)
         self._effects: list[Callable[[], None]] = []
         self._traces: list[Callable[[Session], bool]] = []
-        self._may_be_committed = False
+        self.may_be_committed = False
 
     def on_commit(self, effect: Callable[[], None]) -> None:
         """Run ``effect`` (a log line, a cast) once the transaction is committed, in order of registration."""
@@ -85,12 +86,12 @@ class Transaction(Session):
 
     def commit(self) -> None:
         """Commit; from here on nobody knows whether it took place, until this returns."""
-        self._may_be_committed = True
+        self.may_be_committed = True
         super().commit()
 
     def is_found_by(self, session: Session) -> bool:
         """Tell whether this transaction, of whose commit nobody heard, has left what it would have."""
-        return self._may_be_committed and any(trace(session) for trace in self._traces)
+        return self.may_be_committed and any(trace(session) for trace in self._traces)
 
     def take_effect(self) -> None:
         """Run what waited for the commit."""
@@ -190,6 +191,11 @@ class Database:
         try:
             with answering():
                 result: T = self._again_if_lost(once)
+        except DatabaseRefuses as refusal:
+            if any(earlier.may_be_committed for earlier in unheard):
+                # It refuses now, and may not have when it was first asked: "nothing was written" would be a guess.
+                raise DatabaseUnavailable(reason=refusal.facts["reason"]) from refusal
+            raise
         finally:
             for transaction in committed:
                 transaction.take_effect()
@@ -222,19 +228,27 @@ def open_database(
     """Open the database at ``url``; ``clock`` is SQLite's only, the servers have their own.
 
     ``patience``: how long a server may be silent until its connection counts as lost; None for what may take long, such
-    as a change of the schema. ``idle``: how long the server lets us be silent in a transaction, in seconds.
+    as a change of the schema. ``idle``: how long the server lets us be silent in a transaction, in seconds; where
+    patience has no end, neither has that.
 
-    :raises NotConfigured: the URL is none, names files that cannot be read, or its driver is not installed.
+    :raises NotConfigured: the URL is none, names no database or files that cannot be read, has parameters that its
+        driver does not know, or that is not installed.
     """
     try:
-        _require_files(make_url(url).query)
-        return _open(url, clock, pool_size, max_retries, patience, idle)
-    except (SQLAlchemyError, ImportError) as error:
+        _require_database(make_url(url))
+        return _open(url, clock, pool_size, max_retries, patience, idle if patience else 0)
+    except (SQLAlchemyError, ImportError, ValueError, TypeError) as error:
         raise NotConfigured(
             reason=f"[database] connection cannot be used: {error}. It is like mysql+pymysql://USER:PASSWORD@HOST/NAME "
             "with evacuator[mysql] installed, or postgresql+psycopg://USER:PASSWORD@HOST/NAME with "
             "evacuator[postgresql]."
         ) from error
+
+
+def _require_database(url: URL) -> None:
+    if not url.database:
+        raise ValueError("it names no database")
+    _require_files(url.query)
 
 
 def _require_files(query: Mapping[str, Any]) -> None:
@@ -249,6 +263,28 @@ def _require_files(query: Mapping[str, Any]) -> None:
                 reason=f"[database] connection has {name}={path}, which cannot be used: {error}. Is it there, and for "
                 "this user?"
             ) from error
+
+
+#: Has a driver look at what it is to connect with, and connect nowhere.
+LOOKS = {
+    "pymysql": lambda driver, parameters: driver.connect(**parameters, defer_connect=True),
+    "psycopg": lambda driver, parameters: driver.conninfo.make_conninfo(**parameters),
+}
+
+
+def _require_parameters(engine: Engine) -> None:
+    """See now what else would be seen at each request.
+
+    :raises ValueError: the URL has a parameter that is none.
+    """
+    _, parameters = engine.dialect.create_connect_args(engine.url)
+    driver = engine.dialect.loaded_dbapi
+    look = LOOKS.get(engine.dialect.driver)
+    try:
+        if look is not None:
+            look(driver, parameters)
+    except (TypeError, AttributeError, driver.Error) as error:
+        raise ValueError(f"it has a parameter that {engine.dialect.driver} does not take so: {error}") from error
 
 
 def _open(url: str, clock: Clock, pool_size: int, max_retries: int, patience: int | None, idle: int) -> Database:
@@ -287,13 +323,14 @@ def _open(url: str, clock: Clock, pool_size: int, max_retries: int, patience: in
     options["pool_recycle"] = 3600
     # What must hold at commit is a conditional write on the row it tests, so that nothing needs more.
     writer = _engine(url, options | {"isolation_level": "READ COMMITTED"})
+    _require_parameters(writer)
     reader = _engine(url, options | {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True})
     return Database(writer, reader, max_retries=max_retries)
 
 
 def _engine(url: str, options: Mapping[str, Any]) -> Engine:
     engine = create_engine(url, **options)
-    event.listen(engine, "handle_error", leave_who_takes_no_writes)
+    event.listen(engine, "handle_error", leave_who_is_of_no_use)
     exc_filters.register_engine(engine)
     return engine
 
@@ -301,6 +338,12 @@ def _engine(url: str, options: Mapping[str, Any]) -> Engine:
 def _prepare_sqlite(engine: Engine, clock: Clock) -> None:
     def moment(seconds: float) -> str:
         return (clock() - timedelta(seconds=seconds)).isoformat(sep=" ", timespec="microseconds")
+
+    @event.listens_for(engine, "do_connect")
+    def make_private(_dialect: object, _record: object, arguments: list[Any], _parameters: object) -> None:
+        # It may come to hold passwords of consoles. What SQLite keeps beside the file is as open as the file.
+        with suppress(OSError):
+            os.close(os.open(arguments[0], os.O_CREAT | os.O_EXCL, 0o600))
 
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _record: Any) -> None:

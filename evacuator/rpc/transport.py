@@ -77,7 +77,7 @@ def usable(conf: cfg.ConfigOpts, option: str, url: str) -> Iterator[None]:
     parsed = _parse(conf, option, url)
     try:
         yield
-    except (oslo_messaging.MessagingException, ValueError) as error:
+    except (oslo_messaging.MessagingException, ValueError, ImportError) as error:
         raise NotConfigured(reason=f"{option} cannot be used: {error}.") from error
     if parsed.transport == "rabbit":
         _require_files(conf, parsed.query)
@@ -92,10 +92,14 @@ def _parse(conf: cfg.ConfigOpts, option: str, url: str) -> Any:
     except ValueError as error:
         raise NotConfigured(
             reason=f"{option} cannot be used: a port in it is no number. It is like {LIKE}; in a password, / is "
-            "written as %2F, @ as %40 and % as %25."
+            "written as %2F, @ as %40, % as %25 and $ as %24."
         ) from error
     if parsed.transport == "rabbit" and not parsed.hosts and url != LOCAL_BROKER:
         raise NotConfigured(reason=f"{option} names no broker: it is like {LIKE}, with two slashes before the user.")
+    if any(":" in host.hostname and f"[{host.hostname}]" not in url for host in parsed.hosts):
+        raise NotConfigured(reason=f"{option} names a broker with too many colons: an IPv6 address stands in brackets.")
+    if len({host.username is None for host in parsed.hosts}) > 1:
+        raise NotConfigured(reason=f"{option} has a broker without a user: each has USER:PASSWORD@ of its own.")
     return parsed
 
 

@@ -15,6 +15,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 ALL_IN_ONE = "all-in-one --state-dir {here}/site --hosts a --port 0"
 DATABASE = "[database]\nconnection = {url}\n"
 SQLITE = DATABASE.format(url="sqlite:///{here}/a.sqlite")
+MARIADB = "mysql+pymysql://u:SECRET@"
 NOBODY_THERE = DATABASE.format(url="mysql+pymysql://u:p@127.0.0.1:1/evacuator")
 ENCRYPTED = "mysql+pymysql://u:p@127.0.0.1:1/evacuator?ssl_ca=/no/ca.pem"
 BROKER = "[DEFAULT]\ntransport_url = {}\n"
@@ -30,6 +31,10 @@ MISTAKES = {
     "no such folder": ("db upgrade", DATABASE.format(url="sqlite:////no/where.sqlite"), "unable to open database file"),
     "not a database": ("db upgrade", DATABASE.format(url="sqlite:///{here}/settings.conf"), "file is not a database"),
     "no URL": ("db upgrade", DATABASE.format(url="nonsense"), "[database] connection cannot be used"),
+    "no name of a database": ("verify", DATABASE.format(url=f"{MARIADB}h/"), "it names no database"),
+    "a parameter that is none": ("verify", DATABASE.format(url=f"{MARIADB}h/e?ssl_mode=1"), "ssl_mode"),
+    "an address without brackets": ("api --port 0", DATABASE.format(url=f"{MARIADB}::1/e"), "connection"),
+    "a $ in a password": ("verify", DATABASE.format(url="mysql+pymysql://u:$SECRET@h/e"), "Write $$ where"),
     "a database that nobody has": ("api --port 0", DATABASE.format(url="oracle://x"), "evacuator[mysql]"),
     "a database that nobody has to copy": ("db copy oracle://x", SQLITE, "[database] connection cannot be used"),
     "no such schema": ("db upgrade 4711", SQLITE, "The schema is left as it is: Can't locate revision"),
@@ -38,6 +43,9 @@ MISTAKES = {
     "a broker's port that is none": ("api --port 0", SQLITE + BROKER.format("rabbit://u:p@h:567x/"), "a port in it"),
     "a slash too few": ("api --port 0", SQLITE + BROKER.format("rabbit:/u:SECRET@h/v"), "names no broker"),
     "a colon too many": ("api --port 0", SQLITE + BROKER.format("rabbit:u:SECRET@h/v"), "names no broker"),
+    "a broker without brackets": ("api --port 0", SQLITE + BROKER.format("rabbit://u:p@::1:5672/"), "in brackets"),
+    "a broker without a user": ("api --port 0", SQLITE + BROKER.format("rabbit://u:p@h:1,h2:1/"), "without a user"),
+    "a broker of another kind": ("api --port 0", SQLITE + BROKER.format("kafka://h/"), "transport_url cannot be used"),
     "no file for the broker": ("api --port 0", SQLITE + TLS, "[oslo_messaging_rabbit] ssl_ca_file = /no/ca.pem"),
     "no such broker": ("api --port 0", SQLITE + "[DEFAULT]\ntransport_url = foo://x\n", "transport_url cannot be used"),
     "no place for the log": ("api --port 0", SQLITE + "[DEFAULT]\nlog_file = /no/where.log\n", "See log_file, log_dir"),
@@ -72,6 +80,21 @@ def test_a_mistake_is_told_in_a_sentence(run: Run, mistake: str) -> None:
     assert "Traceback" not in told.stderr
     assert "SECRET" not in told.stderr
     assert told.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["verify", "upgrade-check"])
+@pytest.mark.parametrize(
+    "settings", ["[DEFAULT]\nservice_down_time = abc\n", "[compute]\nclaim_timeout = -1\n", SQLITE]
+)
+def test_who_could_not_look_does_not_say_that_something_was_found(run: Run, command: str, settings: str) -> None:
+    assert run(command, settings).returncode == 2
+
+
+def test_the_database_of_a_state_directory_is_nobody_elses_to_read(make_site: MakeSite) -> None:
+    site = make_site(hosts="a")
+    files = list(site.state_dir.glob("evacuator.sqlite*"))
+    assert files
+    assert {file.stat().st_mode & 0o077 for file in files} == {0}
 
 
 def test_a_state_directory_that_others_own_is_told_in_a_sentence(run: Run, tmp_path: Path) -> None:

@@ -1,4 +1,3 @@
-import argparse
 import json
 from datetime import timedelta
 
@@ -6,8 +5,8 @@ import pytest
 from oslo_config import cfg
 from sqlalchemy import text, update
 
-from evacuator.cmd import state_dir, upgrade_check
-from evacuator.cmd.main import configure
+from evacuator.cmd import state_dir
+from evacuator.cmd.main import main
 from evacuator.db import schema, services
 from evacuator.db.models import Service
 from evacuator.db.session import open_database, utcnow
@@ -17,11 +16,7 @@ from tests.unit.db.test_census import a_record, a_service, add, an_instance
 @pytest.fixture
 def run():
     def command(*arguments):
-        parser = argparse.ArgumentParser()
-        upgrade_check.add_parser(parser.add_subparsers())
-        args = parser.parse_args(["upgrade-check", *map(str, arguments)])
-        configure(cfg.CONF, args.config_file)
-        return args.run(args)
+        return main(["upgrade-check", *map(str, arguments)])
 
     yield command
     cfg.CONF.reset()

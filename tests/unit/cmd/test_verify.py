@@ -1,4 +1,3 @@
-import argparse
 import json
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -8,7 +7,7 @@ from oslo_config import cfg
 from sqlalchemy import update
 
 from evacuator.cmd import state_dir, verify
-from evacuator.cmd.main import configure
+from evacuator.cmd.main import configure, main
 from evacuator.db import nodes, schema, services
 from evacuator.db.models import ComputeNode
 from evacuator.db.session import open_database, utcnow
@@ -34,11 +33,7 @@ def run():
     """Run the command as ``main`` does."""
 
     def command(*arguments):
-        parser = argparse.ArgumentParser()
-        verify.add_parser(parser.add_subparsers())
-        args = parser.parse_args(["verify", *map(str, arguments)])
-        configure(cfg.CONF, args.config_file)
-        return args.run(args)
+        return main(["verify", *map(str, arguments)])
 
     yield command
     cfg.CONF.reset()
@@ -125,7 +120,7 @@ def test_not_being_able_to_look_has_a_status_of_its_own(run, tmp_path, capsys, b
 
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.startswith("evacuator verify: ")
+    assert printed.err.startswith("evacuator: ")
     assert says in printed.err
 
 
