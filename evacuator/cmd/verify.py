@@ -115,6 +115,7 @@ def bounds_of(conf: cfg.ConfigOpts) -> Bounds:
         evacuation=conf.compute.max_assignments * of_one + again_and_again,
         order=again_and_again,
         power_sync=conf.service_down_time + conf.compute.power_sync_interval,
+        clean=2 * conf.compute.clean_interval,
     )
 
 

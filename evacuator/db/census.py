@@ -165,6 +165,7 @@ def _records(session: Session) -> Sequence[RecordFacts]:
         Migration.dest_compute,
         Migration.final_state,
         Migration.created_at,
+        Migration.updated_at,
     )
     return [
         RecordFacts(
@@ -176,6 +177,7 @@ def _records(session: Session) -> Sequence[RecordFacts]:
             destination=row.dest_compute,
             final_state=row.final_state,
             accepted_at=_seconds(row.created_at),
+            written_at=_seconds(row.updated_at),
         )
         for row in session.execute(select(*columns).order_by(Migration.id))
     ]

@@ -64,7 +64,7 @@ class InstanceFacts:
 
 @dataclass(frozen=True)
 class RecordFacts:
-    """The record of an evacuation."""
+    """The record of an evacuation. ``written_at``: when it was written last, as when it ended."""
 
     id: int
     uuid: str
@@ -74,6 +74,7 @@ class RecordFacts:
     destination: str | None
     final_state: str
     accepted_at: float
+    written_at: float = 0.0
 
     @property
     def unfinished(self) -> bool:
@@ -216,12 +217,14 @@ class Evidence:
 class Bounds:
     """How long things may take, in seconds.
 
-    An evacuation from acceptance to its end, an order that a host tries again and again, a power state to be noticed.
+    An evacuation from acceptance to its end, an order that a host tries again and again, a power state to be noticed,
+    what an evacuation left on a destination that could not to be removed.
     """
 
     evacuation: float = 2515.0
     order: float = 1300.0
     power_sync: float = 120.0
+    clean: float = 60.0
 
 
 @dataclass(frozen=True)

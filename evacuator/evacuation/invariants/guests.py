@@ -40,12 +40,13 @@ def places(site: Site) -> Iterator[Finding]:
     for guest in site.evidence.guests:
         if not guest.marked and guest.instance not in site.census.instance:
             continue  # somebody else's, and none of our business
-        finding = _judge(site.census, site.evidence.commands, guest)
+        finding = _judge(site, site.evidence.commands, guest)
         if finding is not None:
             yield finding
 
 
-def _judge(census: Census, commands: Commands, guest: FoundGuest) -> Finding | None:
+def _judge(site: Site, commands: Commands, guest: FoundGuest) -> Finding | None:
+    census = site.census
     instance = census.instance.get(guest.instance)
     subject = f"instance {guest.instance}"
     if instance is None:
@@ -53,7 +54,7 @@ def _judge(census: Census, commands: Commands, guest: FoundGuest) -> Finding | N
         return Finding(Code.UNOWNED_GUEST, subject, sentence, commands.show(guest.host, guest.instance))
     if guest.running:
         return _judge_running(census, commands, guest, instance)
-    if guest.host not in census.up or _may_be(census, instance, guest.host):
+    if guest.host not in census.up or _may_be(census, instance, guest.host) or _is_about_to_go(site, guest):
         return None
     sentence = f"Host {guest.host} is up, but has a stopped guest that it should have removed; it {_belongs(instance)}."
     return Finding(Code.STALE_GUEST, subject, sentence, commands.trace(guest.host, guest.instance))
@@ -92,6 +93,15 @@ def _may_be(census: Census, instance: InstanceFacts, host: str) -> bool:
         return True
     arriving = census.unfinished_of(instance)
     return not instance.deleted and host in (instance.host, arriving.destination if arriving else None)
+
+
+def _is_about_to_go(site: Site, guest: FoundGuest) -> bool:
+    """Tell whether an evacuation to the host of a guest has ended so lately that it has yet to be removed there."""
+    since = site.census.now - site.bounds.clean
+    records = site.census.records_of.get(guest.instance, ())
+    return any(
+        record.destination == guest.host and not record.unfinished and record.written_at >= since for record in records
+    )
 
 
 def _was_brought(census: Census, guest: FoundGuest) -> bool:

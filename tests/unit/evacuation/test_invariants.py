@@ -44,6 +44,22 @@ def test_a_site_in_the_middle_of_its_work_has_nothing_wrong(site):
     assert findings(site) == []
 
 
+@pytest.mark.parametrize(("ago", "found"), [(59.0, set()), (61.0, {Code.STALE_GUEST})])
+def test_what_a_start_that_failed_left_may_wait_for_the_next_cleaning_and_no_longer(site, ago, found):
+    failed = RecordFacts(9, "ninth", "settled", "failed", "c", "b", "active", NOW - 100, written_at=NOW - ago)
+
+    assert codes(with_guest(plus(site, "records", failed), "b", "settled", running=False)) == found
+
+
+def test_a_copy_where_the_guest_was_seen_to_be_gone_may_be_the_only_one(site):
+    left = RecordFacts(9, "ninth", "settled", "completed", "b", "c", "active", NOW - 900)
+    copied = with_guest(plus(site, "records", left), "b", "settled", running=True)
+
+    (stray,) = (finding for finding in findings(copied) if finding.code == Code.STRAY_COPY)
+
+    assert "may be the only one there is" in stray.sentence
+
+
 def test_without_evidence_the_database_alone_is_judged(site):
     broken = with_node(with_guest(site, "b", "settled", running=True), "a", claims=9)
 
