@@ -107,6 +107,7 @@ class Driver(Protocol):
         """Start the guest; one that runs is left alone.
 
         ``keys`` open its encrypted disks. The hypervisor has them for no longer than the call takes, however that ends.
+        The call follows a proof that this host may, so that nothing is started once it has waited for long.
 
         :raises GuestNotFound: it was never defined here.
         :raises DiskInUse: another process writes to its disk.

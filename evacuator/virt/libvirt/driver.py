@@ -10,12 +10,12 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import libvirt
 
 from evacuator import errors
+from evacuator.clock import boot_clock
 from evacuator.evacuation.states import PowerState
 from evacuator.keys.manager import Key
 from evacuator.lanes import AllHang, Lanes, TimedOut
@@ -25,6 +25,7 @@ from evacuator.virt.libvirt.connection import Call, Connection, Listener
 from evacuator.virt.libvirt.definition import Disk, HostChanges, Mark
 from evacuator.virt.libvirt.loans import Loans
 from evacuator.virt.libvirt.settings import LibvirtSettings
+from evacuator.virt.libvirt.start import Start
 
 LOG = logging.getLogger(__name__)
 
@@ -39,15 +40,6 @@ _EVENT_STATES = {
 }
 
 _POLL_SECONDS = 0.25
-
-
-@dataclass(frozen=True)
-class Start:
-    """A start: of which guest, on whose behalf, and with which keys."""
-
-    uuid: str
-    cause: str
-    keys: Sequence[Key] = ()
 
 
 class _Hypervisors:
@@ -84,7 +76,9 @@ class LibvirtDriver:
         self._connection = Connection(host, settings.uri, settings.timing)
         self._listener = Listener(host, settings.uri, self._happened, self._rebooted)
         self._files = Lanes(f"{host} files")
-        self._loans = Loans(host, settings.timing.effect)
+        # The other half of an effect's time is for QEMU; what has to come before it must not use up the proof.
+        self._prompt = settings.timing.effect / 2
+        self._loans = Loans(host, self._prompt)
         self._facts: tuple[int, HypervisorFacts] | None = None
         self._events: queue.SimpleQueue[tuple[str, PowerState] | None] = queue.SimpleQueue()
         self._watched = False
@@ -327,16 +321,23 @@ class LibvirtDriver:
     def _start(self, call: Call, domain: Any, start: Start) -> None:
         """The one place where a guest is started."""
         state, active = domain.state()[0], domain.isActive()
-        call.require_wanted()
+        sleeps = state in (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PMSUSPENDED)
+        if active and not sleeps:
+            return
+        self._require_prompt(call, start)
         with self._explained(start.uuid):
             if state == libvirt.VIR_DOMAIN_PAUSED:
                 domain.resume()
             elif state == libvirt.VIR_DOMAIN_PMSUSPENDED:
                 domain.pMWakeup()
-            elif not active:
+            else:
                 with self._loans.lent(call, start.keys, start.cause):
-                    call.require_wanted()
+                    self._require_prompt(call, start)
                     domains.create(call, domain)
+
+    def _require_prompt(self, call: Call, start: Start) -> None:
+        call.require_wanted()
+        start.require_prompt(self.host, self._prompt, boot_clock())
 
     def _kill(self, call: Call, uuid: str) -> None:
         domain = domains.lookup(call.conn, uuid)
