@@ -265,10 +265,10 @@ def _require_files(query: Mapping[str, Any]) -> None:
             ) from error
 
 
-#: Has a driver look at what it is to connect with, and connect nowhere.
+#: Has a driver look at what it is to connect with, and connect nowhere. (``context`` is SQLAlchemy's, for psycopg.)
 LOOKS = {
     "pymysql": lambda driver, parameters: driver.connect(**parameters, defer_connect=True),
-    "psycopg": lambda driver, parameters: driver.conninfo.make_conninfo(**parameters),
+    "psycopg": lambda driver, parameters: driver.conninfo.make_conninfo(**parameters | {"context": None}),
 }
 
 
@@ -284,7 +284,8 @@ def _require_parameters(engine: Engine) -> None:
         if look is not None:
             look(driver, parameters)
     except (TypeError, AttributeError, driver.Error) as error:
-        raise ValueError(f"it has a parameter that {engine.dialect.driver} does not take so: {error}") from error
+        said = " ".join(str(error).split())
+        raise ValueError(f"it has a parameter that {engine.dialect.driver} does not take so: {said}") from error
 
 
 def _open(url: str, clock: Clock, pool_size: int, max_retries: int, patience: int | None, idle: int) -> Database:
