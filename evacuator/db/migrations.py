@@ -11,6 +11,7 @@ from sqlalchemy.orm.attributes import set_committed_value
 from evacuator.db import instances, nodes, services
 from evacuator.db.clock import now, seconds_ago
 from evacuator.db.models import COMPUTE_BINARY, Instance, Migration, Service
+from evacuator.db.session import Transaction
 from evacuator.db.writes import Facts, add, change_one
 from evacuator.evacuation.cleaning import Ownership
 from evacuator.evacuation.states import VmState
@@ -53,16 +54,22 @@ def by_request(session: Session, instance_uuid: str, request_id: str) -> Migrati
     return session.scalars(_BY_REQUEST, {"of_request": request_id, "of_instance": instance_uuid}).one_or_none()
 
 
-def change(session: Session, record: Migration, values: Facts) -> None:
-    """Write to a record that is still in the status and the attempt as it was read; it shows what was written.
+def change(transaction: Transaction, record: Migration, values: Facts) -> None:
+    """Write to a record that is still in the status and the attempt as it was read.
+
+    It shows what was written once that is committed: if it comes to nothing, it is to be written again.
 
     :raises Overtaken: it is not.
     """
     where = {"id": record.id, "status": record.status, "attempt": record.attempt}
-    change_one(session, Migration, where, {**values, "updated_at": now()})
-    for name, value in values.items():
-        if not isinstance(value, ClauseElement):
-            set_committed_value(record, name, value)
+    change_one(transaction, Migration, where, {**values, "updated_at": now()})
+
+    def show() -> None:
+        for name, value in values.items():
+            if not isinstance(value, ClauseElement):
+                set_committed_value(record, name, value)
+
+    transaction.on_commit(show)
 
 
 def shows(session: Session, facts: Facts) -> bool:

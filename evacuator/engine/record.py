@@ -8,6 +8,7 @@ from evacuator.db import actions, instances, migrations, nodes
 from evacuator.db.clock import now
 from evacuator.db.models import Instance, Migration
 from evacuator.db.session import Transaction
+from evacuator.errors import EvacuationInProgress
 from evacuator.evacuation.states import PowerState, VmState
 from evacuator.evacuation.transitions import Step, advance
 
@@ -35,19 +36,31 @@ def begin(transaction: Transaction, record: Migration) -> None:
 def move(transaction: Transaction, record: Migration, step: Step, why: str, **values: Any) -> None:
     """Take ``record`` one step on, if it still is in the status and attempt in which it was read.
 
-    ``record`` shows what was written. The log line is written once it is committed.
+    Once it is committed ``record`` shows what was written, and the log line is written.
 
     :raises TransitionRefused: there is no such step from there.
     :raises Overtaken: somebody else moved it.
     """
-    before = record.status
     status, attempt = advance(record.status, record.attempt, step)
     migrations.change(transaction, record, {"status": status, "attempt": attempt, **values})
-    left = {"id": record.id, "status": status, "attempt": attempt, "dest_compute": record.dest_compute}
+    destination = values.get("dest_compute", record.dest_compute)
+    left = {"id": record.id, "status": status, "attempt": attempt, "dest_compute": destination}
     if step in CONTESTED:
         left["updated_at"] = migrations.written_at(transaction, record.id)
     transaction.leaves(lambda session: migrations.shows(session, left))
-    _tell(transaction, record, before, step, why)
+    _tell(transaction, record, record.status, step, why)
+
+
+def in_progress(record: Migration, action: str) -> EvacuationInProgress:
+    """Make the refusal of what cannot be done while ``record`` holds its instance."""
+    return EvacuationInProgress(
+        action=action,
+        uuid=record.instance_uuid,
+        migration_id=record.id,
+        destination=record.dest_compute,
+        status=record.status,
+        since=f"{record.created_at:%Y-%m-%d %H:%M:%S}",
+    )
 
 
 def fault(message: str, without_hosts: str | None = None) -> dict[str, Any]:
@@ -109,26 +122,26 @@ def give_back_unowned(transaction: Transaction, instance_uuid: str, record: Migr
 
 
 def _tell(transaction: Transaction, record: Migration, before: str | None, step: str, why: str) -> None:
-    """Count a transition and write its line once it is committed; ``record`` shows what it led to."""
-    status, attempt = str(record.status), record.attempt
-    source, destination = record.source_compute, record.dest_compute
-    line = (
-        f"migration {record.id} of instance {record.instance_uuid}: {before or 'nothing'} -> {status}, "
-        f"attempt {attempt}, from {source} to {destination or 'nowhere'} [{record.request_id}]: {why}"
-    )
-    transition = {
-        "migration": record.id,
-        "instance": record.instance_uuid,
-        "request_id": record.request_id,
-        "from_status": before,
-        "to_status": status,
-        "attempt": attempt,
-        "source": source,
-        "destination": destination,
-        "why": why,
-    }
+    """Count a transition and write its line once it is committed; by then ``record`` shows what it led to."""
 
     def tell() -> None:
+        status, attempt = str(record.status), record.attempt
+        source, destination = record.source_compute, record.dest_compute
+        line = (
+            f"migration {record.id} of instance {record.instance_uuid}: {before or 'nothing'} -> {status}, "
+            f"attempt {attempt}, from {source} to {destination or 'nowhere'} [{record.request_id}]: {why}"
+        )
+        transition = {
+            "migration": record.id,
+            "instance": record.instance_uuid,
+            "request_id": record.request_id,
+            "from_status": before,
+            "to_status": status,
+            "attempt": attempt,
+            "source": source,
+            "destination": destination,
+            "why": why,
+        }
         metrics.TRANSITIONS.labels(step).inc()
         if step in ENDS:
             metrics.EVACUATIONS.labels(status).inc()

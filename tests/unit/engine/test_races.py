@@ -2,10 +2,12 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import count
 from uuid import uuid4
 
 import pytest
-from oslo_db.exception import DBConnectionError
+from oslo_db.exception import DBConnectionError, DBDeadlock
 from sqlalchemy import event, select
 
 from evacuator.context import RequestContext
@@ -17,6 +19,7 @@ from evacuator.engine.accept import EvacuationOrder, accept_evacuation
 from evacuator.engine.choose import claim_destination
 from evacuator.engine.claim import claim_evacuation
 from evacuator.engine.engine import Engine, Rules
+from evacuator.engine.fail import fail_at_source
 from evacuator.engine.finish import finish_stopped
 from evacuator.engine.record import move
 from evacuator.errors import Conflict, Overtaken
@@ -211,6 +214,42 @@ def test_what_another_did_to_a_record_is_not_told_by_whose_commit_came_to_nothin
     with caplog.at_level("INFO", "evacuator"), pytest.raises(Overtaken):
         engine.database.write(work)
     assert not [line for line in caplog.records if hasattr(line, "transition")]
+
+
+class InVain:
+    """A database that refuses the first commit of each transaction, as for a deadlock that is seen only then."""
+
+    def __init__(self, database):
+        self._database = database
+
+    def write(self, work):
+        runs = count()
+
+        def in_vain(transaction):
+            written = work(transaction)
+            if next(runs) == 0:
+                raise DBDeadlock
+            return written
+
+        return self._database.write(in_vain)
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [
+        (lambda engine, assignment: finish_stopped(engine, "b", assignment, DiskSource.EXISTING), "done"),
+        (lambda engine, assignment: fail_at_source(engine, assignment, "It did not work."), "failed"),
+    ],
+)
+def test_an_end_whose_commit_was_refused_is_written_again(engine, site, end, status):
+    (uuid,) = site({"a": 10, "b": 10}, 1)
+    record = evacuate(engine, uuid)()
+    assignment = claim_evacuation(engine, "b", record.id, record.attempt, 2)
+
+    end(replace(engine, database=InVain(engine.database)), assignment)
+
+    assert assignment.record.status == status
+    assert engine.database.read(lambda session: migrations.get(session, record.id)).status == status
 
 
 def carry_out(engine, record):
