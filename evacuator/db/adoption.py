@@ -2,6 +2,7 @@
 
 from sqlalchemy import and_, delete, exists, or_, select
 
+from evacuator.db.clock import now
 from evacuator.db.models import (
     COMPUTE_BINARY,
     Allocation,
@@ -13,8 +14,7 @@ from evacuator.db.models import (
 )
 from evacuator.db.nodes import holders, release
 from evacuator.db.session import Transaction
-from evacuator.db.writes import count, remove
-from evacuator.errors import Overtaken
+from evacuator.db.writes import change_one, count, remove
 from evacuator.evacuation.transitions import Status
 
 
@@ -46,12 +46,13 @@ def forget(transaction: Transaction, uuid: str, host: str) -> None:
 
     :raises Overtaken: it is not so any more.
     """
+    idle = {"uuid": uuid, "host": host, "deleted": False, "evacuation_id": None, "task_state": None}
+    # One lock order everywhere: the instance's row before its host's.
+    change_one(transaction, Instance, idle, {"updated_at": now()})
     for holder in holders(transaction, uuid):
         release(transaction, holder, uuid)
     ours = select(InstanceAction.id).where(InstanceAction.instance_uuid == uuid)
     count(transaction, delete(InstanceActionEvent).where(InstanceActionEvent.action_id.in_(ours)))
     for model in (InstanceAction, Migration, Allocation):
         remove(transaction, model, {"instance_uuid": uuid})
-    idle = {"uuid": uuid, "host": host, "deleted": False, "evacuation_id": None, "task_state": None}
-    if not remove(transaction, Instance, idle):
-        raise Overtaken(what="instances", where=idle)
+    remove(transaction, Instance, {"uuid": uuid})

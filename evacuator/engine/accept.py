@@ -164,6 +164,9 @@ def _check_state(instance: Instance) -> None:
 
 def _supersede(engine: Engine, transaction: Transaction, instance: Instance, current: Migration) -> Instance:
     """End the evacuation that holds the instance, if its destination is down; refuse if it is alive."""
+    # One lock order everywhere: instance, migration, service, node.
+    instances.change(transaction, instance.uuid, {"evacuation_id": current.uuid, "host": instance.host}, {})
+    migrations.change(transaction, current, {})
     destination = current.dest_compute
     if destination is None or not services.prove_down(transaction, destination, engine.rules.service_down_time):
         raise EvacuationInProgress(

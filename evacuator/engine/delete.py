@@ -38,6 +38,8 @@ def delete_instance(
         end_evacuation(engine, transaction, instance, "the instance was deleted", keeps=instance.host)
         as_read = {"host": instance.host, "evacuation_id": instance.evacuation_id}
         if not up:
+            # One lock order everywhere: the instance's row before its host's.
+            instances.change(transaction, uuid, as_read, {})
             services.must_clean(transaction, instance.host)
             bury(transaction, instance, as_read)
             actions.finish(transaction, uuid, context.request_id)

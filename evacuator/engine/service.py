@@ -54,10 +54,13 @@ def delete_service(engine: Engine, service_id: int) -> None:
         holds = services.what_holds(transaction, service.host)
         if holds:
             raise ServiceInUse(host=service.host, what=holds)
-        for record in migrations.done_away_from(transaction, service.host):
+        # One lock order everywhere: migration, service, node.
+        owed = migrations.done_away_from(transaction, service.host)
+        for record in owed:
             move(transaction, record, Step.CLEAN, f"the compute service of {service.host} was deleted")
-            nodes.release(transaction, service.host, record.instance_uuid)
         services.delete(transaction, service)
+        for record in owed:
+            nodes.release(transaction, service.host, record.instance_uuid)
         if not nodes.delete(transaction, service.host):
             raise ServiceInUse(host=service.host, what="has claims of instances; evacuate or delete them first")
         aggregates.forget_host(transaction, service.host)

@@ -46,7 +46,7 @@ def settle_orphan(engine: Engine, context: RequestContext, migration_id: int) ->
 
     Only before its destination owns the instance can another one have it. Once owned, silence proves nothing: it
     ends failed and names the host to fence. One that is merely late, and that no other host can have, stays in the
-    queue of a destination that works on others.
+    queue of a destination that works on others, however long that takes (docs/decisions/0046).
     """
 
     def work(transaction: Transaction) -> bool:
@@ -56,13 +56,10 @@ def settle_orphan(engine: Engine, context: RequestContext, migration_id: int) ->
         instance = instances.find(transaction, record.instance_uuid)
         if instance is None or instance.evacuation_id != record.uuid:
             return False
-        # One lock order everywhere: instance, migration, service, node.
-        attempt = record.attempt
+        # One lock order everywhere: instance, migration, service, node. Every manager looks for orphans: whoever held
+        # these rows before us may have settled this one.
         instances.change(transaction, instance.uuid, {"evacuation_id": record.uuid, "host": instance.host}, {})
-        # Every manager looks for orphans: whoever held the row before us may have settled this one.
-        record = migrations.get(transaction, migration_id)
-        if record is None or record.status not in UNFINISHED or record.attempt != attempt:
-            return False
+        migrations.change(transaction, record, {})
         return _settle(engine, transaction, context, instance, record)
 
     try:
