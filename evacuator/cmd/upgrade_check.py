@@ -120,7 +120,7 @@ def compute_services(taken: Census) -> Result:
 
 def evacuations(site: Site) -> Result:
     """Look for evacuations that should have ended."""
-    late = [finding.subject for finding in records.endings(site)]
+    late = [finding.subject for finding in records.endings(site) if finding.broken]
     if late:
         return Result(Code.WARNING, f"should have ended: {_some(late)}; run `evacuator verify`, which says what to do")
     running = sum(record.unfinished for record in site.census.records)

@@ -107,7 +107,8 @@ def bounds_of(conf: cfg.ConfigOpts) -> Bounds:
 
     An evacuation is given to so many destinations, one after another. Each either claims it in time or loses it, and
     each may fall silent after that; what tells is the look for orphans, which comes after half as much again at most.
-    Besides, one whose hypervisor gives no answer is begun so many times, whoever has it.
+    Besides, one whose hypervisor gives no answer is begun so many times, whoever has it. What waits for a host that
+    works on others waits for the end of each of those.
     """
     of_one = conf.compute.claim_timeout + conf.service_down_time + 1.5 * conf.compute.orphan_interval
     again_and_again = MOST_ATTEMPTS * (conf.libvirt.effect_timeout + conf.compute.sweep_interval)

@@ -165,6 +165,7 @@ def _records(session: Session) -> Sequence[RecordFacts]:
         Migration.dest_compute,
         Migration.final_state,
         Migration.created_at,
+        Migration.assigned_at,
         Migration.updated_at,
     )
     return [
@@ -178,6 +179,7 @@ def _records(session: Session) -> Sequence[RecordFacts]:
             final_state=row.final_state,
             accepted_at=_seconds(row.created_at),
             written_at=_seconds(row.updated_at),
+            assigned_at=_seconds(row.assigned_at),
         )
         for row in session.execute(select(*columns).order_by(Migration.id))
     ]

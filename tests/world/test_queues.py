@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 
 from evacuator.compute.manager import ComputeManager
+from evacuator.virt.simulated import SimulatedSettings
 from tests.world import commands
 from tests.world.world import a_world
 
@@ -129,3 +130,12 @@ def test_what_waits_for_a_host_that_reports_up_and_works_on_nothing_fails(tell, 
         settle
         """
     )
+
+
+def test_what_waits_for_as_long_as_it_takes_is_not_called_stuck():
+    """The watch judges as ``evacuator verify`` does, and the third is older than one that waits for no other may be."""
+    with a_world("ab", manager=one_at_a_time) as world:
+        commands.tell(world, BUSY.replace("delay 700", "delay 70"))
+        world.settings = SimulatedSettings(define_seconds=860.0)
+        commands.tell(world, "compute b restart\ndelay 1\nevacuate web 2.94\nevacuate db 2.94\nevacuate mail 2.94")
+        commands.tell(world, "delay 2550\nexpect migration 3 pre-migrating on b\ndelay 60\nexpect mail ACTIVE on b")

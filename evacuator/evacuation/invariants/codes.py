@@ -18,6 +18,7 @@ class Code(StrEnum):
     LOCK_WITHOUT_RECORD = "lock-without-record"
     RECORD_STUCK = "record-stuck"
     RECORD_WAITS = "record-waits"
+    RECORD_QUEUED = "record-queued"
     TASK_WITHOUT_WORK = "task-without-work"
     ORDER_STUCK = "order-stuck"
     ORDER_DURING_EVACUATION = "order-during-evacuation"
@@ -43,9 +44,9 @@ class Code(StrEnum):
     UNFENCED_COPY_RAN = "unfenced-copy-ran"
 
 
-#: Worth knowing, but nothing that was promised is broken: what a host did that was declared dead and not stopped, and
-#: what people do on a host by themselves.
-NOTES = frozenset({Code.LATE_ORDER, Code.UNFENCED_COPY_RAN, Code.STARTED_UNASKED})
+#: Worth knowing, but nothing that was promised is broken: what a host did that was declared dead and not stopped, what
+#: people do on a host by themselves, and what waits for a host that works on others.
+NOTES = frozenset({Code.LATE_ORDER, Code.UNFENCED_COPY_RAN, Code.STARTED_UNASKED, Code.RECORD_QUEUED})
 
 
 @dataclass(frozen=True)

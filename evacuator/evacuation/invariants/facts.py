@@ -64,7 +64,11 @@ class InstanceFacts:
 
 @dataclass(frozen=True)
 class RecordFacts:
-    """The record of an evacuation. ``written_at``: when it was written last, as when it ended."""
+    """The record of an evacuation.
+
+    ``written_at``: when it was written last, as when it ended. ``assigned_at``: when its destination was chosen, or was
+    last found to be at work on others; None: when it was accepted.
+    """
 
     id: int
     uuid: str
@@ -75,6 +79,7 @@ class RecordFacts:
     final_state: str
     accepted_at: float
     written_at: float = 0.0
+    assigned_at: float | None = None
 
     @property
     def unfinished(self) -> bool:
@@ -151,6 +156,13 @@ class Census:
         """The hosts that have a service and a node."""
         return frozenset(service.host for service in self.services) & frozenset(node.host for node in self.nodes)
 
+    def beside(self, record: RecordFacts) -> int:
+        """Return how many other evacuations were unfinished at some time since ``record`` was accepted."""
+        return sum(
+            other.id != record.id and (other.unfinished or other.written_at >= record.accepted_at)
+            for other in self.records
+        )
+
     def unfinished_of(self, instance: InstanceFacts) -> RecordFacts | None:
         """Return the unfinished record that holds an instance."""
         record = self.record_by_uuid.get(instance.evacuation_id or "")
@@ -217,8 +229,8 @@ class Evidence:
 class Bounds:
     """How long things may take, in seconds.
 
-    An evacuation from acceptance to its end, an order that a host tries again and again, a power state to be noticed,
-    what an evacuation left on a destination that could not to be removed.
+    An evacuation from acceptance to its end where no host has others to work on before it, an order that a host tries
+    again and again, a power state to be noticed, what an evacuation left on a destination that could not to be removed.
     """
 
     evacuation: float = 2515.0

@@ -76,21 +76,39 @@ def endings(site: Site) -> Iterator[Finding]:
         age = census.now - record.accepted_at
         if not record.unfinished or age <= bound:
             continue
-        about = f"It has been {record.status} since {age:.0f} s; an evacuation ends within {bound:.0f} s"
+        since = f"It has been {record.status} since {age:.0f} s"
         if lived is None:
             yield Finding(
                 Code.RECORD_WAITS,
                 f"migration {record.id}",
-                f"{about} while a compute service is up, but none is.",
+                f"{since}; an evacuation ends within {bound:.0f} s while a compute service is up, but none is.",
                 _manage(record.destination),
             )
         elif lived > bound:
-            yield Finding(
-                Code.RECORD_STUCK,
-                f"migration {record.id}",
-                f"{about}. It takes instance {record.instance} from {record.source} to {record.destination}.",
-                f"openstack server set --state error {record.instance}",
-            )
+            yield _late(record, since, age, bound, census.beside(record), census.now)
+
+
+def _late(record: RecordFacts, since: str, age: float, bound: float, others: int, now: float) -> Finding:
+    """Judge an evacuation that is older than one that waits for no other may be.
+
+    Who waits for a host that works on others waits for the end of each, and is found to do so again and again.
+    """
+    takes = f"It takes instance {record.instance} from {record.source} to {record.destination}"
+    assigned = now - (record.assigned_at or record.accepted_at)
+    if assigned <= bound and age <= bound * (1 + others):
+        return Finding(
+            Code.RECORD_QUEUED,
+            f"migration {record.id}",
+            f"{since}. {takes}, which worked on others {assigned:.0f} s ago. With {others} beside it, it ends within "
+            f"{bound * (1 + others):.0f} s.",
+            "evacuator watch",
+        )
+    return Finding(
+        Code.RECORD_STUCK,
+        f"migration {record.id}",
+        f"{since}; an evacuation ends within {bound:.0f} s. {takes}.",
+        f"openstack server set --state error {record.instance}",
+    )
 
 
 def orders(site: Site) -> Iterator[Finding]:

@@ -103,7 +103,8 @@ def test_everything_is_read_as_it_is(database, looking):
         InstanceFacts("one", room, "b", "active", "rebuilding", "first", "req-5", NOON_SECONDS - 7),
         InstanceFacts("two", room, None, "active", launched=False, deleted=True),
     ]
-    assert taken.records == [RecordFacts(1, "first", "one", "pre-migrating", "a", "b", "stopped", NOON_SECONDS - 30)]
+    way = ("pre-migrating", "a", "b", "stopped")
+    assert taken.records == [RecordFacts(1, "first", "one", *way, NOON_SECONDS - 30, assigned_at=NOON_SECONDS)]
     assert taken.claims == [ClaimFacts("one", "b", room)]
     assert taken.power_orders == {("one", f"req-{number}"): NOON_SECONDS for number in (1, 2, 3)}
 

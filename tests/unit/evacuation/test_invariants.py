@@ -108,6 +108,11 @@ def _lost_disk(site):
     return with_evidence(site, disks=site.evidence.disks - {(None, "settled")})
 
 
+def _beside_another(site, **values):
+    """Change an evacuation under way that one other was beside, which has ended by now."""
+    return with_record(with_record(site, 2, written_at=NOW - 300), 3, **values)
+
+
 #: What is broken -> how, and what must be found; each finds exactly this.
 BREAKS = {
     "a guest that somebody started on its host": (
@@ -160,6 +165,14 @@ BREAKS = {
         {Code.LOCK_WITHOUT_RECORD, Code.CLAIM_UNEXPLAINED},
     ),
     "an evacuation that never ends": (lambda s: with_record(s, 3, accepted_at=NOW - 3000), {Code.RECORD_STUCK}),
+    "an evacuation that waits for a host that works on others": (
+        lambda s: _beside_another(s, accepted_at=NOW - 3000, assigned_at=NOW - 250),
+        {Code.RECORD_QUEUED},
+    ),
+    "an evacuation that waits for longer than all others may take": (
+        lambda s: _beside_another(s, accepted_at=NOW - 5031, assigned_at=NOW - 250),
+        {Code.RECORD_STUCK},
+    ),
     "an evacuation that nobody is there to end": (
         lambda s: with_record(
             with_service(with_service(s, "b", up_since=None), "c", up_since=None), 3, accepted_at=NOW - 3000
@@ -313,7 +326,7 @@ def test_what_an_unfenced_host_did_in_the_past_is_only_a_note(site):
     (finding,) = findings(_ran_unfenced(site))
     assert not finding.broken
     assert "; a had been declared dead" in finding.sentence
-    assert {Code.LATE_ORDER, Code.UNFENCED_COPY_RAN, Code.STARTED_UNASKED} == NOTES
+    assert {Code.LATE_ORDER, Code.UNFENCED_COPY_RAN, Code.STARTED_UNASKED, Code.RECORD_QUEUED} == NOTES
 
 
 def test_the_next_command_for_an_unfenced_copy_fences_that_host(site):
