@@ -28,10 +28,11 @@ OPTS = [
     ),
     cfg.FloatOpt(
         "caller_timeout",
-        default=15.0,
+        default=9.0,
         min=0,
         help="Seconds for which the start of an encrypted guest waits for the message that brings its caller's token. "
-        "After that the message counts as lost: the start fails, an evacuation ends with the guest off.",
+        "After that the message counts as lost, and the next look ([compute] sweep_interval) finds it: the start "
+        "fails, an evacuation ends with the guest off.",
     ),
 ]
 

@@ -29,7 +29,7 @@ class Rules:
     claim_timeout: float = 300.0
     max_assignments: int = 3
     rpc_pin: str | None = None
-    caller_timeout: float = 15.0
+    caller_timeout: float = 9.0
     request_timeout: float = 60.0
 
 

@@ -122,7 +122,7 @@ class TestBelow295:
         assert world.shelf.fetched == []
 
     def test_with_its_message_lost_nobodys_token_is_there_and_it_is_left_off(self, world, tell):
-        tell(A_DEATH + "broker drop 1\nevacuate web 2.94 to b\ndelay 12\nexpect migration 1 accepted")
+        tell(A_DEATH + "broker drop 1\nevacuate web 2.94 to b\ndelay 8\nexpect migration 1 accepted")
 
         tell(f"delay 15\nexpect web STOPPED on b\nexpect migration 1 done\nexpect fault of web: {LEFT_TO_OWNER}")
 
@@ -165,7 +165,7 @@ class TestBelow295:
 
 class TestLostOrders:
     def test_a_start_whose_message_was_lost_fails_after_a_while_and_says_so(self, world, tell):
-        tell(OFF_ON_B + "broker drop 1\nstart web\ndelay 12")
+        tell(OFF_ON_B + "broker drop 1\nstart web\ndelay 8")
         assert world.instance("web").task_state == "powering-on"
 
         tell("delay 15\nexpect web STOPPED on b\nexpect web runs nowhere\nexpect fault of web: ask again")

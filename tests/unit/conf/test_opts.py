@@ -9,6 +9,7 @@ from oslo_config import cfg
 
 from evacuator import conf as package
 from evacuator.conf import opts
+from evacuator.engine.engine import Rules
 
 
 @pytest.fixture
@@ -108,3 +109,10 @@ def test_a_sample_file_can_be_generated_and_does_not_name_this_machine(tmp_path)
         assert section in done.stdout
     assert "#faults = define@b:2, power_on@c=timeout" in done.stdout
     assert "#connection = <None>" in done.stdout
+
+
+def test_a_lost_message_is_made_up_for_within_fifteen_seconds_by_default(conf):
+    conf([])
+
+    assert conf.compute.sweep_interval + conf.encryption.caller_timeout < 15
+    assert Rules().caller_timeout == conf.encryption.caller_timeout
