@@ -23,6 +23,9 @@ CHANGED_ROWS = {
     "strangers_are_removed": (Verdict.REMOVE, Verdict.KEEP),
 }
 
+#: More attempts than the faults of these worlds can cause; production gives up after twenty.
+MOST_ATTEMPTS = 10
+
 
 class Model:
     """``steps`` gives what can happen next: (what, world) pairs."""
@@ -410,6 +413,16 @@ class Model:
         """Say which invariant a world breaks; None if it breaks none."""
         if world.broken:
             return world.broken
+        if any(record.attempt > MOST_ATTEMPTS for record in world.records):
+            return "I3: an evacuation is begun again and again"
+        too_many = self._too_many_run(world)
+        if too_many:
+            return too_many
+        if world.lock is None and not world.deleted and world.hosts[world.owner].guest == "none":
+            return f"I4: host {world.owner} is to have the guest and has not, and nobody is at work on it"
+        return None
+
+    def _too_many_run(self, world):
         running = [at for at in HOSTS if world.hosts[at].guest == "on"]
         for at in running:
             if world.hosts[at].up and world.deleted:
@@ -419,6 +432,4 @@ class Model:
         fenced = [at for at in running if at not in world.unfenced]
         if len(fenced) > 1:
             return f"I1: hosts {fenced} run the instance, and none of them was declared dead"
-        if world.lock is None and not world.deleted and world.hosts[world.owner].guest == "none":
-            return f"I4: host {world.owner} is to have the guest and has not, and nobody is at work on it"
         return None
