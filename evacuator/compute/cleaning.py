@@ -82,7 +82,7 @@ class Cleaner:
             self._carry_out(guest, self._judge, self._cause)
 
     def take_back(self, assignment: Assignment, *, made_disk: bool) -> None:
-        """Settle the guest of an evacuation that has failed here; the caller holds its lock.
+        """Settle the guest of an evacuation that has failed here, or was taken away; the caller holds its lock.
 
         With it goes the disk that the evacuation made, where it ``made_disk``. Neither goes that is another's by now:
         whoever was frozen here may find that the next evacuation, to this very host, has come and gone.

@@ -50,10 +50,17 @@ class Rebuilder:
         except DriverError as error:
             self._refused(assignment, error, disk, owned=assignment.owned)
             return
-        if assignment.ends_running:
-            self._start(assignment, disk)
-        else:
-            finish.finish_stopped(self._host.engine, self._host.name, assignment, disk)
+        try:
+            if assignment.ends_running:
+                self._start(assignment, disk)
+            else:
+                finish.finish_stopped(self._host.engine, self._host.name, assignment, disk)
+        except Overtaken as overtaken:
+            if disk is not DiskSource.REPLACED:
+                raise
+            # Else the disk would lie here until an evacuation comes that takes it for the instance's.
+            LOG.info("migration %s: %s; taking back what was made for it", assignment.record.id, overtaken)
+            self._cleaner.take_back(assignment, made_disk=True)
 
     def _disk_of(self, assignment: Assignment) -> DiskSource:
         """Keep the disk, unless it was lost with its host, came from an image, and the operator allows to replace it.

@@ -95,6 +95,38 @@ def test_a_start_that_fails_takes_back_the_disk_that_was_made_for_it_and_no_othe
         tell_of(world, "evacuate web 2.94 to b\ndelay 5\nexpect web ACTIVE on b\nsettle")
 
 
+def test_a_destination_that_was_replaced_leaves_no_disk_behind_that_a_later_evacuation_would_find():
+    with a_world(**LOST) as world:
+        tell_of(
+            world,
+            """
+            create web on a
+            delay 70
+            host a power off
+            force-down a
+            process b freeze after define
+            evacuate web 2.94
+            delay 150
+            expect web ACTIVE on c
+            host b thaw
+            delay 60
+            expect b up
+            """,
+        )
+        assert not disk(world, "b").exists()
+        tell_of(
+            world,
+            """
+            host c power off
+            force-down c
+            evacuate web 2.94 to b
+            delay 5
+            expect web ACTIVE on b
+            settle
+            """,
+        )
+
+
 # -- a source that comes back
 
 
