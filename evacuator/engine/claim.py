@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 
-from evacuator.db import actions, migrations
+from evacuator.db import actions, instances, migrations
 from evacuator.db.models import Instance, Migration
 from evacuator.db.session import Transaction
 from evacuator.engine.announce import announce
@@ -74,6 +74,8 @@ def claim_evacuation(
             actions.start_event(transaction, instance.uuid, record.request_id, REBUILD_EVENT, host)
             announce(engine, transaction, events.REBUILD_START, record, host=host)
         else:
+            # Whoever had it may make the instance its own at this moment: what we say of that must still be so.
+            instances.change(transaction, instance.uuid, {"evacuation_id": record.uuid, "host": instance.host}, {})
             move(transaction, record, Step.RECLAIM, f"claimed again by {host}")
         return Assignment(record, instance, owned=instance.host == host, shares_storage=shares_storage)
 

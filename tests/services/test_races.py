@@ -19,7 +19,6 @@ from evacuator.engine.engine import Engine, Rules
 from evacuator.errors import InstanceChanged, ServiceInUse
 from evacuator.evacuation.destination import Room
 from tests.services.servers import fresh_database
-from tests.services.test_schema import _instance, _migration
 
 
 class Nobody:
@@ -36,6 +35,40 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         schema.upgrade(database)
         yield Engine(database, Nobody(), Rules())
         database.close()
+
+
+def _instance(uuid: str) -> dict[str, object]:
+    return {
+        "uuid": uuid,
+        "display_name": "one",
+        "hostname": "one",
+        "project_id": "p",
+        "user_id": "u",
+        "reservation_id": "r-1",
+        "flavor": {"name": "m1.tiny"},
+        "tags": ["blue"],
+        "vcpus": 1,
+        "memory_mb": 512,
+        "disk_gb": 1,
+        "host": "a",
+        "vm_state": "active",
+    }
+
+
+def _migration(uuid: str) -> dict[str, object]:
+    return {
+        "uuid": str(uuid4()),
+        "instance_uuid": uuid,
+        "status": "done",
+        "attempt": 3,
+        "source_compute": "b",
+        "dest_compute": "a",
+        "final_state": "stopped",
+        "vm_state_before": "active",
+        "request_id": "req-1",
+        "user_id": "u",
+        "project_id": "p",
+    }
 
 
 def hosts_up(session: Any, hosts: str = "abc") -> None:
@@ -148,7 +181,7 @@ def test_a_service_is_not_deleted_while_an_evacuation_to_its_host_is_accepted(
 
     monkeypatch.setattr(service.services, "what_holds", before_the_other)
     with pytest.raises(ServiceInUse):
-        service.delete_service(engine, b)
+        service.delete_service(engine, RequestContext.of_service("nova-api"), b)
     assert [record.status for record in accepted] == ["accepted"]
     with engine.database.engine.connect() as connection:
         assert sorted(connection.scalars(select(Service.host))) == ["a", "b"]
@@ -308,3 +341,25 @@ def test_of_two_who_give_back_a_claim_one_does(engine: Engine, monkeypatch: pyte
     with engine.database.engine.connect() as connection:
         used = select(ComputeNode.claims, ComputeNode.vcpus_used).where(ComputeNode.host == "a")
         assert tuple(connection.execute(used).one()) == (0, 0)
+
+
+def test_who_claims_an_evacuation_again_does_not_miss_that_the_instance_became_its_hosts_own(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a failure of its own would give the instance back to the source, while its sibling runs it here."""
+    record = evacuate(engine, an_instance(engine), "b")
+    first = claim.claim_evacuation(engine, "b", record.id, None, 2)
+    assert first is not None
+    read = claim.migrations.get_for
+
+    def before_the_other(*args: Any) -> Any:
+        found = read(*args)
+        monkeypatch.setattr(claim.migrations, "get_for", read)
+        own.own_instance(engine, "b", first)
+        return found
+
+    monkeypatch.setattr(claim.migrations, "get_for", before_the_other)
+    assert claim.claim_evacuation(engine, "b", record.id, None, 2) is None
+    again = claim.claim_evacuation(engine, "b", record.id, None, 2)
+    assert again is not None
+    assert again.owned
