@@ -18,6 +18,10 @@ class RequestContext(context.RequestContext):
     #: What lets the caller's token be used with other services. It stays in this process.
     token_auth: Any = None
 
+    #: When the request may have been sent at the earliest, by the clock of this process, which alone can read it; None
+    #: for work that no request asked for.
+    begun: float | None = None
+
     @classmethod
     def of_service(cls, name: str) -> "RequestContext":
         """Make the context of work that no request asked for."""

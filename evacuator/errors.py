@@ -306,11 +306,11 @@ class RoomTaken(EvacuatorError):
 
 
 class RequestTooOld(EvacuatorError):
-    """The process that had the request in hand stood still over it."""
+    """The process that had the request in hand, or before it in its queue, stood still."""
 
     message = (
-        "This request was begun {age:.0f} s ago by a process that was not able to go on with it since. Nothing was "
-        "written. Look at what was asked for meanwhile; then ask again."
+        "This request may have been sent {age:.0f} s ago: the process that has it was not able to go on with it since. "
+        "Nothing was written. Look at what was asked for meanwhile; then ask again."
     )
 
 

@@ -13,7 +13,7 @@ from evacuator.api import faults, negotiation
 from evacuator.api.auth import Authenticator
 from evacuator.api.auth.noauth import noauth
 from evacuator.api.collaborators import Collaborators
-from evacuator.api.http import Request, Resource
+from evacuator.api.http import BEGUN, Request, Resource
 from evacuator.api.images import BuiltInImages, Images
 from evacuator.api.links import Links
 from evacuator.api.policies import Policy, get_enforcer
@@ -108,10 +108,15 @@ class PartConverter(BaseConverter):
 
 
 class Api(falcon.App[Any, Any]):
-    """A Falcon application whose Vary headers stand on lines of their own."""
+    """A Falcon application whose Vary headers stand on lines of their own, and whose requests have an age."""
+
+    def __init__(self, clock: Callable[[], float], **options: Any) -> None:
+        super().__init__(**options)
+        self._clock = clock
 
     def __call__(self, env: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer a request."""
+        """Answer a request. It begins here, unless the server knows how long it may have waited already."""
+        env.setdefault(BEGUN, self._clock())
         return super().__call__(env, partial(_start, start_response))
 
 
@@ -134,6 +139,7 @@ def make_app(
     images = images or BuiltInImages()
     policy = policy or Policy(get_enforcer(cfg.CONF))
     app = Api(
+        engine.clock,
         request_type=Request,
         middleware=[
             negotiation.Paths(),

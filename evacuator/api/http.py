@@ -12,6 +12,9 @@ from evacuator.api.validation import Schema
 from evacuator.context import RequestContext
 from evacuator.errors import Invalid
 
+#: Where a request's environment says when it may have been sent at the earliest, by the engine's clock.
+BEGUN = "evacuator.begun"
+
 #: More parameters than this are no honest question.
 MOST_PARAMETERS = 100
 
@@ -31,6 +34,11 @@ class Request(falcon.Request):
     project_in_url: str | None = None
     has_body: bool = False
     json: Any = None
+
+    @property
+    def begun(self) -> float:
+        """When it may have been sent at the earliest, by the engine's clock."""
+        return float(self.env[BEGUN])
 
     @property
     def scope(self) -> str | None:

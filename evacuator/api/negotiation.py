@@ -101,6 +101,7 @@ class Authentication:
         if resource.answers_everybody:
             return
         identity = self._authenticate(request)
+        identity.begun = request.begun
         identity.is_admin = self._policy.allows(identity, "context_is_admin")
         request.identity = identity
 

@@ -1,19 +1,22 @@
 """The HTTP server of this process. What is no request at all is refused as everything else is."""
 
 import json
+import select
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 from wsgiref.types import WSGIApplication
 
-import waitress
 from oslo_config import cfg
-from waitress import channel, task
+from waitress import channel, parser, server, task
 from waitress.utilities import Error
 
 from evacuator.api.faults import KEYS
+from evacuator.api.http import BEGUN
+from evacuator.clock import boot_clock
 
 #: A client that frames its body in a way that we do not know is told that it should not.
 NOT_IMPLEMENTED, BAD_REQUEST = 501, 400
@@ -53,19 +56,147 @@ class Refusal(task.ErrorTask):  # type: ignore[misc] # waitress ships no types
         super().execute()
 
 
+class Inlet:
+    """Knows how long what is read from a socket may have lain there, while this process stood still or was busy.
+
+    ``empty_at``: the last moment at which there was nothing, by ``clock``. Whatever is found was sent after that.
+    """
+
+    def __init__(self, socket_: socket.socket, clock: Callable[[], float], empty_at: float) -> None:
+        self._socket = socket_
+        self._clock = clock
+        self._waited_since: float | None = None
+        self.empty_at = empty_at
+
+    def wait(self) -> None:
+        """Note that something is waited for from now on; since this was done last, nothing was found."""
+        if self._waited_since is not None:
+            self.empty_at = self._waited_since
+        self._waited_since = self._clock()
+
+    def leave(self) -> None:
+        """Note that something was found, or that nobody waits."""
+        self._waited_since = None
+
+    def look(self) -> None:
+        """See whether there is nothing now."""
+        now = self._clock()
+        try:
+            something, _, _ = select.select([self._socket], [], [], 0)
+        except (OSError, ValueError):  # it was closed meanwhile
+            return
+        if not something:
+            self.empty_at = now
+
+
+class Task(task.WSGITask):  # type: ignore[misc] # waitress ships no types
+    """Has the application answer a request."""
+
+    def get_environment(self) -> dict[str, Any]:
+        """Return what the application is told, with when the request may have been sent at the earliest."""
+        environment: dict[str, Any] = super().get_environment()
+        environment[BEGUN] = self.request.begun
+        return environment
+
+    def build_response_header(self) -> bytes:
+        """Return the first that is sent of an answer. The client's next request comes after it."""
+        self.channel.inlet.look()
+        return bytes(super().build_response_header())
+
+
 class Channel(channel.HTTPChannel):  # type: ignore[misc] # waitress ships no types
     """A client's connection."""
 
+    task_class = Task
     error_task_class = Refusal
+
+    def __init__(self, listener: "Listener", connection: socket.socket, *args: Any, **kwargs: Any) -> None:
+        self.inlet = Inlet(connection, listener.clock, listener.newest_sent_after)
+        super().__init__(listener, connection, *args, **kwargs)
+
+    def parser_class(self, adjustments: Any) -> Any:
+        """Make what reads the next request, of which the first part has come."""
+        request = parser.HTTPRequestParser(adjustments)
+        request.begun = self.inlet.empty_at
+        return request
+
+    def readable(self) -> bool:
+        """Tell whether to wait for what the client sends."""
+        return _waits(self.inlet, super().readable())
+
+    def handle_read(self) -> None:
+        """Take what the client sent."""
+        self.inlet.leave()
+        super().handle_read()
+
+
+class Listener(server.TcpWSGIServer):  # type: ignore[misc] # waitress ships no types
+    """The socket to which clients connect.
+
+    ``newest_sent_after``: before this, nobody sent anything on the connection that was accepted last. ``is_leaving``:
+    it closes when it is about to wait for clients next.
+    """
+
+    channel_class = Channel
+    is_leaving = False
+
+    def __init__(self, *args: Any, clock: Callable[[], float], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.clock = clock
+        self.newest_sent_after = clock()
+        self._inlet = Inlet(self.socket, clock, self.newest_sent_after)
+        # A queue that is never found empty still has no room for more than so many: who comes out of it was not in it
+        # yet when the one so many before came out.
+        self._accepted_at = deque[float](maxlen=self.adj.backlog + 2)
+
+    def readable(self) -> bool:
+        """Tell whether to wait for clients."""
+        if self.is_leaving:
+            # By nobody but who waits for it: to close what another thread waits for ends that thread.
+            self.del_channel()
+            self.socket.close()
+            return False
+        return _waits(self._inlet, super().readable())
+
+    def handle_accept(self) -> None:
+        """Take a connection out of the queue."""
+        self._inlet.leave()
+        long_ago = self._accepted_at[0] if len(self._accepted_at) == self._accepted_at.maxlen else 0.0
+        self.newest_sent_after = max(self._inlet.empty_at, long_ago)
+        self._accepted_at.append(self.clock())
+        super().handle_accept()
+        self._inlet.look()
+
+
+def _waits(inlet: Inlet, waits: object) -> bool:
+    if waits:
+        inlet.wait()
+    else:
+        inlet.leave()
+    return bool(waits)
 
 
 class HttpServer:
-    """Serves an application in threads of this process."""
+    """Serves an application in threads of this process.
 
-    def __init__(self, application: WSGIApplication, address: str, port: int, conf: cfg.ConfigOpts) -> None:
-        self._server = waitress.create_server(
+    Each request is told when it may have been sent at the earliest, by ``clock``, which is the engine's.
+    """
+
+    def __init__(
+        self,
+        application: WSGIApplication,
+        address: str,
+        port: int,
+        conf: cfg.ConfigOpts,
+        clock: Callable[[], float] = boot_clock,
+    ) -> None:
+        listening = bound(address, port)
+        self._server = Listener(
             application,
-            sockets=[bound(address, port)],
+            clock=clock,
+            _sock=listening,
+            bind_socket=False,
+            sockinfo=(listening.family, listening.type, listening.proto, listening.getsockname()),
             threads=conf.api.threads,
             ident=None,
             clear_untrusted_proxy_headers=True,
@@ -73,7 +204,6 @@ class HttpServer:
             # come in: it is refused in the order of all other checks.
             max_request_body_size=2 * conf.api.max_body_bytes,
         )
-        self._server.channel_class = Channel
         self._thread = threading.Thread(target=self._server.run, name="http", daemon=True)
         host = f"[{address}]" if ":" in address else address
         self.url = f"http://{host}:{self._server.effective_port}"
@@ -86,8 +216,8 @@ class HttpServer:
         """Take no more requests, and answer those that are being worked on."""
         deadline = time.monotonic() + timeout
         # The listening socket alone; the way by which workers tell that an answer is ready stays open until the end.
-        self._server.del_channel()
-        self._server.socket.close()
+        self._server.is_leaving = True
+        self._server.pull_trigger()
         self._server.task_dispatcher.shutdown(cancel_pending=True, timeout=timeout)
         while self._unsent() and time.monotonic() < deadline:
             time.sleep(0.01)

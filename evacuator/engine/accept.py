@@ -13,11 +13,10 @@ from evacuator.db.session import Transaction
 from evacuator.engine.announce import announce
 from evacuator.engine.choose import NoValidHost, choose_destination
 from evacuator.engine.engine import Engine
-from evacuator.engine.record import CHOICE_EVENT, begin, close
+from evacuator.engine.record import CHOICE_EVENT, begin, close, in_progress
 from evacuator.errors import (
     ComputeHostNotFound,
     ComputesTooOld,
-    EvacuationInProgress,
     InstanceChanged,
     InstanceInvalidState,
     InstanceIsBeingDeleted,
@@ -66,14 +65,14 @@ def accept_evacuation(engine: Engine, context: RequestContext, order: Evacuation
         InstanceNotReady, SourceInUse, UnsupportedRpcVersion; InstanceChanged when another request was faster,
         RequestTooOld when this process was frozen over it.
     """
-    runs, filled, begun = count(), set[str](), engine.clock()
+    runs, filled = count(), set[str]()
 
     def work(transaction: Transaction) -> Migration:
         # A first run may have been committed without our hearing so, and what it began may even have ended.
         accepted = migrations.by_request(transaction, order.instance_uuid, context.request_id) if next(runs) else None
         if accepted is not None:
             return accepted
-        engine.still_wanted(begun)
+        engine.still_wanted(context)
         return _accept(engine, transaction, context, order, frozenset(filled))
 
     with metrics.phase("accept"), metrics.refusals():
@@ -169,14 +168,7 @@ def _supersede(engine: Engine, transaction: Transaction, instance: Instance, cur
     migrations.change(transaction, current, {})
     destination = current.dest_compute
     if destination is None or not services.prove_down(transaction, destination, engine.rules.service_down_time):
-        raise EvacuationInProgress(
-            action="evacuate",
-            uuid=instance.uuid,
-            migration_id=current.id,
-            destination=destination,
-            status=current.status,
-            since=f"{current.created_at:%Y-%m-%d %H:%M:%S}",
-        )
+        raise in_progress(current, "evacuate")
     reason = f"Host {destination} went down before the evacuation ended; another evacuation was asked for."
     close(transaction, instance, current, Step.FAIL, reason, owner=instance.host)
     announce(engine, transaction, events.REBUILD_ERROR, current, host=destination, reason=reason)

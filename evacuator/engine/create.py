@@ -76,12 +76,14 @@ def create_instances(engine: Engine, context: RequestContext, wanted: NewInstanc
     :raises FlavorTooSmall:
     :raises ComputeHostNotFound: the requested host does not exist, or has another hypervisor than the requested one.
     :raises ZoneNotAvailable: no host that may be used is in the availability zone.
+    :raises RequestTooOld: this process was frozen over it; nothing is written.
     """
     uuids = [str(uuid4()) for _ in range(wanted.max_count)]
 
     def work(transaction: Transaction) -> list[Instance]:
         if instances.find(transaction, uuids[0]) is not None:  # the acknowledgement of our own commit was lost
             return [instances.get(transaction, uuid) for uuid in uuids]
+        engine.still_wanted(context)
         flavor = flavors.get(transaction, wanted.flavor_id, sees_private=bool(context.is_admin))
         if wanted.image is not None:
             wanted.image.check_fits(flavor)

@@ -10,7 +10,7 @@ from evacuator.db.session import Transaction
 from evacuator.engine.announce import announce
 from evacuator.engine.engine import Engine
 from evacuator.engine.power import check_lock, host_is_up
-from evacuator.engine.record import REBUILD_EVENT, move
+from evacuator.engine.record import REBUILD_EVENT, give_back_unowned, move
 from evacuator.errors import InstanceChanged, Overtaken
 from evacuator.evacuation import events
 from evacuator.evacuation.states import PowerState, TaskState, VmState
@@ -26,6 +26,7 @@ def delete_instance(
     removes what it has of it before it can report up again.
 
     :raises InstanceLocked, InstanceNotFound:
+    :raises RequestTooOld: this process was frozen over it; nothing is written.
     """
 
     def work(transaction: Transaction) -> None:
@@ -33,6 +34,7 @@ def delete_instance(
         up = host_is_up(engine, transaction, instance.host)
         if up and instance.task_state == TaskState.DELETING and instance.evacuation_id is None:
             return  # its host is about to
+        engine.still_wanted(context)
         check_lock(instance, override_lock=override_lock)
         actions.start(transaction, context, uuid, "delete")
         end_evacuation(engine, transaction, instance, "the instance was deleted", keeps=instance.host)
@@ -68,8 +70,7 @@ def end_evacuation(
     # One lock order everywhere: the instance's row before the record's.
     instances.change(transaction, instance.uuid, {"evacuation_id": record.uuid, "host": instance.host}, {})
     move(transaction, record, Step.FAIL, why, reason=why)
-    for host in {record.source_compute, record.dest_compute} - {keeps}:
-        nodes.release(transaction, host, instance.uuid)
+    give_back_unowned(transaction, instance.uuid, record, keeps)
     actions.finish_event(transaction, instance.uuid, record.request_id, REBUILD_EVENT, actions.ERROR, why)
     announce(engine, transaction, events.REBUILD_ERROR, record, host=record.dest_compute, reason=why)
 

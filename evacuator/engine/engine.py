@@ -22,7 +22,7 @@ class Rules:
     """How long things may take, in seconds, and how often they are tried.
 
     ``caller_timeout``: how long the start of an encrypted guest waits for the message that brings its caller's token.
-    ``request_timeout``: how long whoever asked for a start or an evacuation is taken to wait for the answer.
+    ``request_timeout``: how long whoever asked for a change is taken to wait for the answer.
     """
 
     service_down_time: float = 60.0
@@ -82,14 +82,17 @@ class Engine:
     keys: KeyManager = field(default_factory=NoKeys)
     clock: Callable[[], float] = boot_clock
 
-    def still_wanted(self, begun: float) -> None:
-        """Refuse a request that this process began with, by ``clock``, longer ago than clients wait.
+    def still_wanted(self, context: RequestContext) -> None:
+        """Refuse a request that came to this process, by ``clock``, longer ago than clients wait.
 
         Whoever asked has given up, and has perhaps asked for something else since: what a process was frozen over must
-        not start a guest after an evacuation that promised silence. Each run of a transaction begins with this.
+        not start a guest after an evacuation that promised silence. Each run of a transaction begins with this, once it
+        knows that no earlier run was committed.
 
         :raises RequestTooOld:
         """
-        age = self.clock() - begun
+        if context.begun is None:
+            return
+        age = self.clock() - context.begun
         if age > self.rules.request_timeout:
             raise RequestTooOld(age=age)

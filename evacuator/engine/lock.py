@@ -7,6 +7,7 @@ from evacuator.db import actions, instances
 from evacuator.db.models import Instance
 from evacuator.db.session import Transaction
 from evacuator.engine.engine import Engine
+from evacuator.engine.once import Once
 from evacuator.errors import InstanceChanged, Overtaken
 
 #: What is to be written to an instance; None leaves it as it is.
@@ -22,6 +23,7 @@ def lock_instance(
 
     :raises InstanceNotFound:
     :raises InstanceChanged: somebody else locked or unlocked it at the same moment.
+    :raises RequestTooOld: this process was frozen over it; nothing is written.
     """
 
     def decide(instance: Instance) -> Mapping[str, object] | None:
@@ -47,6 +49,7 @@ def unlock_instance(
 
     :raises InstanceNotFound:
     :raises InstanceChanged: somebody else locked or unlocked it at the same moment.
+    :raises RequestTooOld: this process was frozen over it; nothing is written.
     """
 
     def decide(instance: Instance) -> Mapping[str, object]:
@@ -65,10 +68,12 @@ def _is_owner(context: RequestContext, instance: Instance) -> bool:
 def _write(
     engine: Engine, context: RequestContext, uuid: str, project_id: str | None, action: str, decide: Decide
 ) -> None:
-    event = f"api_{action}"
+    event, once = f"api_{action}", Once(engine, context, uuid)
 
     def work(transaction: Transaction) -> None:
         instance = instances.get(transaction, uuid, project_id)
+        if once.is_done(transaction):
+            return
         values = decide(instance)
         if values is None:
             return

@@ -13,8 +13,9 @@ from evacuator.db.models import Instance
 from evacuator.db.session import Transaction
 from evacuator.engine.engine import Engine
 from evacuator.engine.keys import fetch_keys, needs_keys
+from evacuator.engine.once import Once
+from evacuator.engine.record import in_progress
 from evacuator.errors import (
-    EvacuationInProgress,
     HostIsDown,
     InstanceChanged,
     InstanceInvalidState,
@@ -88,14 +89,7 @@ def check_not_evacuating(session: Any, instance: Instance, action: str) -> None:
     """
     record = migrations.by_uuid(session, instance.evacuation_id) if instance.evacuation_id else None
     if record is not None:
-        raise EvacuationInProgress(
-            action=action,
-            uuid=instance.uuid,
-            migration_id=record.id,
-            destination=record.dest_compute,
-            status=record.status,
-            since=f"{record.created_at:%Y-%m-%d %H:%M:%S}",
-        )
+        raise in_progress(record, action)
 
 
 def host_is_up(engine: Engine, session: Any, host: str | None) -> bool:
@@ -113,7 +107,7 @@ def _order(
     *,
     override_lock: bool,
 ) -> None:
-    begun = engine.clock()
+    once = Once(engine, context, uuid)
 
     def check(session: Any, instance: Instance) -> None:
         check_lock(instance, override_lock=override_lock)
@@ -130,10 +124,9 @@ def _order(
 
     def work(transaction: Transaction) -> None:
         instance = instances.get(transaction, uuid, project_id)
-        if instance.order_id == context.request_id:
-            wake(transaction, instance)  # the acknowledgement of our own commit was lost, and what follows it as well
+        if once.is_done(transaction):
+            wake(transaction, instance)  # that was lost, too; whoever is woken for nothing finds nothing to do
             return
-        engine.still_wanted(begun)
         check(transaction, instance)
         as_read = {
             "host": instance.host,

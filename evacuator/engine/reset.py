@@ -5,6 +5,7 @@ from evacuator.db import actions, instances
 from evacuator.db.session import Transaction
 from evacuator.engine.delete import end_evacuation
 from evacuator.engine.engine import Engine
+from evacuator.engine.once import Once
 from evacuator.errors import InstanceChanged, Overtaken
 from evacuator.evacuation.states import VmState
 
@@ -16,10 +17,14 @@ def reset_state(engine: Engine, context: RequestContext, uuid: str, vm_state: Vm
     ERROR that an operator set is an ERROR, and another state has no fault.
 
     :raises InstanceNotFound:
+    :raises RequestTooOld: this process was frozen over it; nothing is written.
     """
+    once = Once(engine, context, uuid)
 
     def work(transaction: Transaction) -> None:
         instance = instances.get(transaction, uuid)
+        if once.is_done(transaction):
+            return
         actions.start(transaction, context, uuid, "resetState")
         end_evacuation(engine, transaction, instance, "ended by os-resetState", keeps=instance.host)
         fault = {} if vm_state == VmState.ERROR else {"fault": None, "fault_at": None}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from evacuator.context import RequestContext
 from evacuator.db import aggregates, migrations, nodes, services
 from evacuator.db.session import Transaction
 from evacuator.engine.engine import Engine
@@ -21,14 +22,16 @@ class ServiceChange:
     forced_down: bool | None = None
 
 
-def change_service(engine: Engine, service_id: int, wanted: ServiceChange) -> None:
+def change_service(engine: Engine, context: RequestContext, service_id: int, wanted: ServiceChange) -> None:
     """Enable, disable, force down or let up a service.
 
     :raises ServiceNotFound:
     :raises HostUpRefused: evacuations away from the host are done and it has not cleaned up after them.
+    :raises RequestTooOld: this process was frozen over it; nothing is written.
     """
 
     def work(transaction: Transaction) -> None:
+        engine.still_wanted(context)
         service = services.get(transaction, service_id)
         if wanted.forced_down is False and services.owes_cleaning(transaction, service.host):
             raise HostUpRefused(host=service.host)
@@ -42,14 +45,16 @@ def change_service(engine: Engine, service_id: int, wanted: ServiceChange) -> No
     engine.database.write(work)
 
 
-def delete_service(engine: Engine, service_id: int) -> None:
+def delete_service(engine: Engine, context: RequestContext, service_id: int) -> None:
     """Forget a service and its node: its host is gone for good, so what it still owed to clean is settled too.
 
     :raises ServiceNotFound:
     :raises ServiceInUse: it hosts instances, or unfinished evacuations name it, perhaps since a moment ago.
+    :raises RequestTooOld: this process was frozen over it; nothing is written.
     """
 
     def work(transaction: Transaction) -> None:
+        engine.still_wanted(context)
         service = services.get(transaction, service_id)
         holds = services.what_holds(transaction, service.host)
         if holds:

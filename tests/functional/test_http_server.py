@@ -5,10 +5,12 @@ import os
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 from oslo_config import cfg
 
+from evacuator.api.http import BEGUN
 from evacuator.cmd import http_server
 from evacuator.conf import opts
 from tests.functional.conftest import Site
@@ -19,13 +21,17 @@ CHUNKED = POST + b"Content-Type: application/json\r\nTransfer-Encoding: chunked\
 LIMIT = 114688
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    site = Site(tmp_path_factory.mktemp("http"))
+def configuration():
     conf = cfg.ConfigOpts()
     opts.register_all(conf)
     conf([], project="evacuator", default_config_files=[], default_config_dirs=[])
-    made = http_server.HttpServer(site.app.app, "127.0.0.1", 0, conf)
+    return conf
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    site = Site(tmp_path_factory.mktemp("http"))
+    made = http_server.HttpServer(site.app.app, "127.0.0.1", 0, configuration())
     made.start()
     yield made
     made.stop(5)
@@ -94,6 +100,110 @@ def test_a_body_that_is_far_too_long_is_refused_before_it_has_come(server):
 def test_a_good_request_is_answered(server):
     status, _, body = answer(server, GET + b"\r\n")
     assert (status, json.loads(body)) == (200, {"servers": []})
+
+
+# -- how old a request may be
+
+
+class Aging:
+    """A server on a clock of its own, whose application answers with how old the request may be.
+
+    ``takes``: what each answer takes, in seconds. If the clock leaps while the server waits, the server stood still.
+    """
+
+    def __init__(self):
+        self.now = 1000.0
+        self.takes = 0.0
+        self.looks = 0
+        self.server = http_server.HttpServer(self.answer, "127.0.0.1", 0, configuration(), self.clock)
+
+    def clock(self):
+        self.looks += 1
+        return self.now
+
+    def answer(self, environ, start_response):
+        body = str(self.now - environ[BEGUN]).encode()
+        self.now += self.takes
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+    def connect(self):
+        host, _, port = self.server.url.removeprefix("http://").rpartition(":")
+        return socket.create_connection((host, int(port)), timeout=20)
+
+    def waits(self, connections=0):
+        """Return once the server has nothing to do and waits."""
+        enough = self.looks + 2 * (1 + connections)
+        deadline = time.monotonic() + 20
+        while self.looks < enough:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
+@pytest.fixture
+def aging():
+    made = Aging()
+    made.server.start()
+    yield made
+    made.server.stop(5)
+
+
+def age_of_one_sent_on(connection):
+    connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{}")
+    received = b""
+    while b"\r\n\r\n" not in received or received.endswith(b"\r\n\r\n"):
+        received += connection.recv(65536)
+    return float(received.rpartition(b"\r\n")[2])
+
+
+def test_what_was_sent_to_a_server_that_stood_still_is_as_old_as_that(aging):
+    aging.waits()
+    aging.now += 3600
+    with aging.connect() as connection:
+        assert age_of_one_sent_on(connection) == 3600
+
+
+def test_what_was_sent_on_a_connection_to_a_server_that_stood_still_is_as_old_as_that(aging):
+    with aging.connect() as connection:
+        assert age_of_one_sent_on(connection) == 0
+        aging.waits(connections=1)
+        aging.now += 3600
+        assert age_of_one_sent_on(connection) == 3600
+
+
+def test_what_came_between_two_waits_is_as_old_as_the_first():
+    """The process may have stood still there, too."""
+    now = 1000.0
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        inlet = http_server.Inlet(ours, lambda: now, now)
+        inlet.wait()
+        theirs.sendall(b"POST")
+        now += 3600
+        inlet.wait()
+        inlet.look()
+        assert inlet.empty_at == 1000
+
+
+def test_what_is_sent_once_the_answer_before_it_has_come_is_new_however_long_that_took(aging):
+    aging.takes = 100
+    with aging.connect() as connection:
+        assert [age_of_one_sent_on(connection) for _ in range(20)] == [0] * 20
+
+
+def test_what_comes_out_of_a_queue_that_always_has_somebody_in_it_is_no_older_than_those_in_front():
+    aging = Aging()
+    listener = aging.server._server
+    with aging.connect():
+        for _ in range(listener.adj.backlog + 3):
+            aging.now += 1
+            with aging.connect():
+                listener.handle_accept()
+            for channel in list(listener.active_channels.values()):
+                channel.handle_close()
+    assert aging.now - listener.newest_sent_after == listener.adj.backlog + 2
+    aging.server.stop(0)
+    listener.close()
 
 
 # -- where it listens

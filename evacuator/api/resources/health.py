@@ -73,7 +73,7 @@ class Metrics:
         unfinished = database.glance(health.unfinished)
         heard = database.glance(lambda session: services.listing(session, down_time, binary=COMPUTE_BINARY))
         return (
-            dict(unfinished),
+            unfinished,
             {each.service.host: each.age for each in heard if each.age is not None},
             {each.service.host: each.up for each in heard},
         )

@@ -55,7 +55,7 @@ class Service(Resource):
         engine = self._parts.engine
         key = _uuid(service_id) if request.behaviour.names_services_by_uuid else _number(service_id)
         service = engine.database.read(lambda session: services.get(session, key))
-        delete_service(engine, service.id)
+        delete_service(engine, request.identity, service.id)
         response.status = 204
 
     def _change_by_uuid(self, request: Request, service_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class Service(Resource):
         uuid = _uuid(service_id)
         service = engine.database.read(lambda session: services.get(session, uuid))
         wanted = _wanted(body)
-        change_service(engine, service.id, wanted)
+        change_service(engine, request.identity, service.id, wanted)
         down_time = engine.rules.service_down_time
         heard = engine.database.read(lambda session: services.of_host(session, service.host, down_time))
         return view.show(heard.service if heard else service, request.behaviour, up=heard is not None and heard.up)
@@ -77,7 +77,7 @@ class Service(Resource):
         service = engine.database.read(lambda session: services.by_host(session, host))
         if binary != COMPUTE_BINARY:
             raise NotFound(reason=f"Could not find binary {binary} on host {host}.")
-        change_service(engine, service.id, wanted)
+        change_service(engine, request.identity, service.id, wanted)
         return {"host": host, "binary": binary, **shown}
 
 

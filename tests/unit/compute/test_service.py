@@ -5,6 +5,7 @@ import pytest
 from evacuator.compute.host import Host
 from evacuator.compute.manager import ComputeManager
 from evacuator.compute.service import ComputeService, Intervals
+from evacuator.context import RequestContext
 from evacuator.db import schema, services
 from evacuator.db.session import open_database
 from evacuator.engine.engine import Engine, Rules
@@ -143,7 +144,7 @@ def test_a_manager_whose_service_was_deleted_stops_and_says_how_to_have_it_back(
     station = Station(engine, mains.driver(), "first")
     station.service.start()
     deleted = engine.database.read(lambda session: services.by_host(session, "a")).id
-    delete_service(engine, deleted)
+    delete_service(engine, RequestContext.of_service("nova-api"), deleted)
 
     station.go_off("heartbeat")
 
