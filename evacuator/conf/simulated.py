@@ -29,7 +29,8 @@ OPTS = [
         "that many times per host since its start (else always). OPERATION: facts, inventory, find, define, "
         "power_on, power_off, reboot_softly, reboot, destroy, set_aside or take_keys_back. KIND: refuse (the default: "
         "it certainly did not happen), timeout (it did not happen, but nobody knows), lost (it did happen, but nobody "
-        "knows), missing (the disk is not there) or locked (somebody else writes to the disk).",
+        "knows), missing (the disk is not there), locked (somebody else writes to the disk) or full (the host has no "
+        "space left).",
     ),
 ]
 

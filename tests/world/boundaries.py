@@ -13,7 +13,7 @@ from evacuator.errors import DiskInUse, DiskMissing, DriverError, HypervisorUnkn
 from evacuator.virt.simulated import FaultKind
 
 #: Calls to a hypervisor after which every guest is as it was.
-LOOKS = ("facts", "inventory", "find", "take_keys_back")
+LOOKS = ("facts", "inventory", "find")
 
 
 def name_of(work):
@@ -26,6 +26,7 @@ class DatabaseFaults:
 
     def __init__(self):
         self.away = False
+        self.seconds = 0.0
         self.coming = deque()
 
     def add(self, kind, count):
@@ -65,6 +66,7 @@ class WatchedDatabase:
 
     def read(self, work):
         self._connect()
+        self._wait()
         found = self._database.read(work)
         self._process.cross("after", f"read {name_of(work)}")
         return found
@@ -72,9 +74,16 @@ class WatchedDatabase:
     def write(self, work):
         self._process.cross("before", name_of(work))
         self._connect()
+        self._wait()
         written = self._database.write(self._faults.afflict(work))
+        self._wait()
         self._process.cross("after", name_of(work))
         return written
+
+    def _wait(self):
+        """Spend what a slow database takes: before anything is looked at, and after a commit before anybody hears."""
+        if self._faults.seconds:
+            self._process.sleep(self._faults.seconds)
 
     def _connect(self):
         if self._faults.away or not self._reachable():
@@ -106,7 +115,9 @@ class DriverFaults:
 class WatchedDriver:
     """A compute manager's grip on its hypervisor."""
 
-    EFFECTS = frozenset({"define", "power_on", "power_off", "reboot_softly", "reboot", "destroy", "set_aside"})
+    EFFECTS = frozenset(
+        {"define", "power_on", "power_off", "reboot_softly", "reboot", "destroy", "set_aside", "take_keys_back"}
+    )
 
     def __init__(self, process, driver, faults, order):
         self._process = process
@@ -176,6 +187,9 @@ def _unknown(host, operation):
 FAILURES = {
     FaultKind.REFUSE: lambda host, operation: DriverError(reason=f"The hypervisor of host {host} refused {operation}."),
     FaultKind.MISSING: lambda host, _: DiskMissing(uuid="it", host=host, path="nowhere"),
+    FaultKind.FULL: lambda host, operation: DriverError(
+        reason=f"{operation} failed on host {host}: cannot write '/var/lib/evacuator/nvram': No space left on device."
+    ),
     FaultKind.LOCKED: lambda host, _: DiskInUse(uuid="it", host=host, reason="a zombie has it"),
     FaultKind.TIMEOUT: _unknown,
     FaultKind.LOST: _unknown,

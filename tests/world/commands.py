@@ -16,7 +16,8 @@ api crash|restart|thaw     api another: beside the one before
 force-down a, force-up a
 broker drop|duplicate|delay|reorder N, broker off|on
 database fail|deadlock|lose N, database off|on        lose: it commits, and nobody hears so
-driver a fail OPERATION N [refuse|timeout|lost|missing|locked] [of web]
+database slow SECONDS       so long until it looks, and again after a commit until that is heard; 0: as fast as ever
+driver a fail OPERATION N [refuse|timeout|lost|missing|locked|full] [of web]
 process b crash|freeze before|after STEP [NTH]        when it comes there, as it must; STEP as in the story of crossings
 delay SECONDS
 heal, settle
@@ -131,6 +132,10 @@ def _database(world, position):
     world.database_faults.away = position == "off"
 
 
+def _slow(world, seconds):
+    world.database_faults.seconds = float(seconds)
+
+
 def _driver(world, host, operation, times, kind, name):
     world.driver_faults[host].add(operation, int(times), kind or "refuse", world.uuid_of(name) if name else None)
 
@@ -215,6 +220,7 @@ COMMANDS = {
     r"broker (off|on)": _broker,
     rf"database (fail|deadlock|lose) {NUMBER}": lambda world, kind, times: world.database_faults.add(kind, int(times)),
     r"database (off|on)": _database,
+    r"database slow ([\d.]+)": _slow,
     rf"driver {NAME} fail (\w+) {NUMBER}(?: (\w+))?(?: of {NAME})?": _driver,
     rf"process {NAME} (crash|freeze) (before|after) ([\w. ]+?)(?: {NUMBER})?": _process,
     r"delay ([\d.]+)": lambda world, seconds: world.delay(float(seconds)),

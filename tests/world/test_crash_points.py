@@ -32,6 +32,9 @@ def test_the_points_are_those_of_the_protocol():
     silent = {point.what for microversion, point in POINTS if microversion == "2.95"}
     assert not silent & {"own_instance", "power_on"}
     assert silent >= {"accept_evacuation", "cast rebuild_instance", "claim_evacuation", "define", "finish", "destroy"}
+    returned = {(point.when, point.what) for _microversion, point in POINTS if point.process == "a"}
+    # Without an effect on a guest, and yet: keys are taken away, and what was cleaned is written down.
+    assert returned >= {(when, what) for when in ("before", "after") for what in ("take_keys_back", "beat")}
 
 
 @each("microversion", POINTS)

@@ -1,12 +1,16 @@
 """Two hundred random schedules; ``EVACUATOR_TEST_SCHEDULES=10000`` for many more, which are then others each time.
 
-Many are drawn in parts, so that one sees how far they are and that ``-n 2`` has two processes share them.
+Many are drawn in parts, so that one sees how far they are and that ``-n 2`` has two processes share them. Each part
+says by which seed it is drawn, and ``EVACUATOR_TEST_SEED`` draws the same again. With neither of the two variables they
+are the same two hundred each time.
 """
 
 import os
+import random
+import sys
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.world.boundaries import LOOKS
@@ -17,17 +21,36 @@ from tests.world.world import a_world
 MANY = int(os.environ.get("EVACUATOR_TEST_SCHEDULES", "0"))
 PART = 500
 PARTS = [min(PART, MANY - begun) for begun in range(0, MANY, PART)] or [200]
+SEED = os.environ.get("EVACUATOR_TEST_SEED")
+
+
+def drawn_by(number):
+    """Return the machine whose schedules are those of a seed."""
+    return seed(number)(type("Schedule", (Schedule,), {}))
+
+
+def number_of(part):
+    """Return the seed of a part: the one that was given is that of the first, the next ones are those of the others."""
+    return int(SEED) + part if SEED else random.SystemRandom().randrange(2**32)
 
 
 @pytest.mark.timeout(0 if MANY else 1500)
-@pytest.mark.parametrize("schedules", PARTS, ids=lambda schedules: f"{schedules}_schedules")
-def test_anything_may_happen_at_any_moment_and_all_is_well_in_the_end(schedules):
+@pytest.mark.parametrize(
+    ("part", "schedules"), list(enumerate(PARTS)), ids=[f"{schedules}_schedules" for schedules in PARTS]
+)
+def test_anything_may_happen_at_any_moment_and_all_is_well_in_the_end(part, schedules, capsys):
+    machine, drawn = Schedule, MANY or SEED
+    if drawn:
+        number = number_of(part)
+        machine = drawn_by(number)
+        with capsys.disabled():
+            sys.stderr.write(f"\nEVACUATOR_TEST_SEED={number} EVACUATOR_TEST_SCHEDULES={schedules}\n")
     run_state_machine_as_test(
-        Schedule,
+        machine,
         settings=settings(
             max_examples=schedules,
             stateful_step_count=12,
-            derandomize=not MANY,
+            derandomize=not drawn,
             database=None,
             deadline=None,
             print_blob=True,
@@ -72,3 +95,21 @@ def test_the_steps_at_which_processes_die_are_those_that_there_are():
         tell(world, EVERYTHING)
         crossed = {what for _process, _when, what in world.crossings if not what.startswith("read ")}
     assert crossed - set(LOOKS) == set(STEPS)
+
+
+def test_a_seed_draws_the_same_schedules_again():
+    def drawn(number):
+        told = []
+
+        class Teller(Schedule):
+            def teardown(self):
+                told.extend(self.world.story.lines)
+                self.making.__exit__(None, None, None)
+
+        run_state_machine_as_test(
+            seed(number)(Teller),
+            settings=settings(max_examples=2, stateful_step_count=3, database=None, deadline=None),
+        )
+        return told
+
+    assert drawn(7) == drawn(7) != drawn(8)

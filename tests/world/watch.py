@@ -1,8 +1,9 @@
 """The promise, checked at every step.
 
 ``evacuator.evacuation.invariants`` judges what is written down. Some things can only be seen at the moment at which
-they happen: whether the host that powers a guest on is then recorded as the one that may, and what the books say right
-after a commit. These are checked here.
+they happen: whether the host that powers a guest on is then recorded as the one that may, what the books say right
+after a commit, how old the oldest compute was when silence was promised, and what a message did that came twice. These
+are checked here.
 """
 
 from collections import defaultdict
@@ -14,11 +15,18 @@ from evacuator.db import census
 from evacuator.evacuation.invariants import findings
 from evacuator.evacuation.invariants.codes import Code
 from evacuator.evacuation.invariants.facts import Bounds, Site
+from evacuator.versions import TARGET_STATE_SERVICE_VERSION
 from evacuator.virt.simulated import Event, evidence, read_journal
 from tests.world.boundaries import LOOKS
 
 #: What may be seen on the way, of a host that was declared dead and not fenced, or that has not come to clean yet.
 UNDER_WAY = frozenset({Code.UNFENCED_COPY_RUNNING, Code.STALE_GUEST})
+
+#: What one attempt at an evacuation does at most once.
+ONCE = frozenset({Event.DEFINED, Event.POWERED_ON})
+
+#: What a request is told for whose promise a compute is too old.
+REFUSED_AS_OLD = "needs compute service version"
 
 
 class Broken(AssertionError):
@@ -42,11 +50,45 @@ class Watch:
         self._world = world
         self._read = defaultdict(int)
         self._size = defaultdict(int)
+        self._records = 0
+        self._claims = set()
+        self._done = set()
 
     def crossed(self, process, when, what):
         """Look, if something was done."""
+        if (when, what) == ("before", "cast rebuild_instance"):
+            # Between the commit and here nobody had a turn; until the transaction's end is told of, others may.
+            with self._world.database.engine.connect() as connection:
+                self._promised_by_none_too_old(connection)
+        if (when, what) == ("after", "claim_evacuation"):
+            with self._world.database.engine.connect() as connection:
+                self._claimed_by_none_too_old(connection, process)
         if when == "after" and not what.startswith(("read ", *LOOKS, "cast ")):
             self.look()
+
+    def refused(self, request_id):
+        """Check that a request that came to nothing for old computes has left nothing."""
+        with self._world.database.engine.connect() as connection:
+            left = connection.scalars(text(LEFT_BY), {"request": request_id}).all()
+        if left:
+            raise Broken(f"I7: {request_id} was refused, since a compute is too old, and left {left}")
+
+    def _promised_by_none_too_old(self, connection):
+        """Every new record of a request for silence: each compute service there is can keep the promise."""
+        new = connection.execute(text(NEW_RECORDS), {"seen": self._records}).all()
+        for record, request_id in new:
+            self._records = max(self._records, record)
+            if self._world.asked.get(request_id) != "2.95":
+                continue
+            old = [tuple(row) for row in connection.execute(text(TOO_OLD), {"needed": TARGET_STATE_SERVICE_VERSION})]
+            if old:
+                raise Broken(f"I7: migration {record} was accepted at 2.95 in spite of {old}")
+
+    def _claimed_by_none_too_old(self, connection, process):
+        for record, attempt, needed in connection.execute(text(CLAIMED), {"host": process.name}):
+            version = process.manager.host.version
+            if (record, attempt) not in self._claims and version < needed:
+                raise Broken(f"I7: {process.name}, version {version}, took migration {record}, which needs {needed}")
 
     def look(self):
         """Check what must hold between any two steps."""
@@ -54,6 +96,8 @@ class Watch:
             rows = {row.uuid: Row(*row[1:]) for row in connection.execute(text(ROWS))}
             dead = set(connection.scalars(text(DECLARED_DEAD)))
             books = [tuple(row) for row in connection.execute(text(BOOKS))]
+            self._promised_by_none_too_old(connection)
+            self._claims.update(tuple(row) for row in connection.execute(text(CLAIMS)))
         self._powered_on_by_its_owner(rows, dead)
         self._runs_where_it_belongs(rows, dead)
         self._keeps_its_disk(rows)
@@ -76,7 +120,17 @@ class Watch:
                 owned = row is not None and row.host == host and not row.deleted
                 if line.event == Event.POWERED_ON and not owned and host not in dead:
                     raise Broken(f"I1: {host} powered {name} on, which may run on {row and row.host}")
+                self._done_once(host, name, line)
             self._read[host] = len(lines)
+
+    def _done_once(self, host, name, line):
+        """Whatever messages say, and how often, an attempt is carried out once. What an order does may be repeated."""
+        if line.event not in ONCE or not line.cause.startswith("migration "):
+            return
+        done = (line.instance, line.event, line.cause)
+        if done in self._done:
+            raise Broken(f"I6: {name} was {line.event.replace('_', ' ')} on {host} once more by {line.cause}")
+        self._done.add(done)
 
     def _runs_where_it_belongs(self, rows, dead):
         for host, uuid in self._world.running():
@@ -132,6 +186,23 @@ class Watch:
 
 
 ROWS = "SELECT uuid, host, deleted, evacuation_id, launched_at IS NOT NULL AS launched FROM instances ORDER BY id"
+
+NEW_RECORDS = "SELECT id, request_id FROM migrations WHERE id > :seen ORDER BY id"
+
+#: Of which the oldest is the one that counts; one that never said its version counts as old.
+TOO_OLD = "SELECT host, version FROM services WHERE version IS NULL OR version < :needed ORDER BY host"
+
+CLAIMS = "SELECT id, attempt FROM migrations WHERE status = 'pre-migrating'"
+
+CLAIMED = """
+    SELECT id, attempt, min_service_version FROM migrations
+    WHERE status = 'pre-migrating' AND dest_compute = :host ORDER BY id
+"""
+
+LEFT_BY = """
+    SELECT 'a record' FROM migrations WHERE request_id = :request
+    UNION ALL SELECT 'an action' FROM instance_actions WHERE request_id = :request
+"""
 
 #: Hosts that must clean before they can be up.
 DECLARED_DEAD = "SELECT host FROM services WHERE epoch <> cleaned_epoch"

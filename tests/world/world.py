@@ -31,7 +31,7 @@ from tests.world.clockwork import Hub, Locks, Process
 from tests.world.commands import Unexpected
 from tests.world.shelf import Shelf, WatchedKeys
 from tests.world.story import Story
-from tests.world.watch import Broken, Watch
+from tests.world.watch import REFUSED_AS_OLD, Broken, Watch
 
 #: Often enough for every kind of periodic work to run within a story, seldom enough for a test to be fast.
 INTERVALS = Intervals(report=10, sweep=10, orphans=30, clean=30, power_sync=60)
@@ -84,6 +84,7 @@ class World:
         choose=lambda tasks: 0,
         url=None,
         manager=ComputeManager,
+        api_database=WatchedDatabase,
         rebuilds=False,
         rules=None,
         **settings,
@@ -107,11 +108,13 @@ class World:
         self.busy = set()
         self.instances = {}
         self.outcomes = []
+        self.asked = {}
         self.strikes = []
         self.missed = []
         self.crossings = []
         self.deleted = set()
         self._make_manager = manager
+        self._api_database = api_database
         self._rebuilds = rebuilds
         self._requests = count(1)
         self._starts = count(1)
@@ -258,11 +261,11 @@ class World:
     def api_another(self):
         """Start an API process of which all is asked from now on; the one before keeps what it has in hand."""
         self.api = Process(self.hub, "api")
-        self.api.engine = self._engine(self.api, lambda: True)
+        self.api.engine = self._engine(self.api, lambda: True, self._api_database)
         self.api.client = Client(self.api.engine)
 
-    def _engine(self, process, reachable):
-        database = WatchedDatabase(process, self.database, self.database_faults, reachable)
+    def _engine(self, process, reachable, watched=WatchedDatabase):
+        database = watched(process, self.database, self.database_faults, reachable)
         casts, keys = Casts(process, self.bus, reachable), WatchedKeys(process, self.shelf)
         return Engine(database, casts, self.rules, keys=keys, clock=self.time)
 
@@ -322,18 +325,23 @@ class World:
         """Have a client send a request; how it was answered is noted when it has been. Return the request's id."""
         request_id = f"req-{next(self._requests)}"
         if self.api is None:
-            self._note_outcome(what, "nobody answers")
+            self._note_outcome(what, "nobody answers", request_id)
             return request_id
         client, token = self.api.client, self.token
-        self.api.spawn(
-            what,
-            lambda: self._note_outcome(what, client.ask(method, path, body, version, token=token, name=request_id)),
-        )
+
+        def ask():
+            self._note_outcome(what, client.ask(method, path, body, version, token=token, name=request_id), request_id)
+
+        # Before anything is done about it: what was asked for is known to whoever watches.
+        self.asked[request_id] = version
+        self.api.spawn(what, ask)
         return request_id
 
-    def _note_outcome(self, what, outcome):
+    def _note_outcome(self, what, outcome, request_id):
         self.outcomes.append((what, outcome))
         self.story.tell(f"    {what}: {outcome}")
+        if REFUSED_AS_OLD in outcome:
+            self.watch.refused(request_id)
 
     def create(self, name, host):
         wanted = {"name": name, "flavorRef": "1", "imageRef": IMAGE, "networks": "none", "host": host}
@@ -393,6 +401,7 @@ class World:
         self.strikes.clear()
         self.database_faults.coming.clear()
         self.database_faults.away = False
+        self.database_faults.seconds = 0.0
         self.bus.away = False
         self.cut_off.clear()
         self.busy.clear()

@@ -185,6 +185,9 @@ class SimulatedDriver:
             return self._disk_missing(uuid)
         if kind is FaultKind.LOCKED:
             return errors.DiskInUse(uuid=uuid, host=self.host, reason="a simulated fault")
+        if kind is FaultKind.FULL:
+            reason = f"{operation} failed on host {self.host}: No space left on device (a simulated fault)."
+            return errors.DriverError(reason=reason)
         if kind is FaultKind.REFUSE:
             reason = f"The hypervisor of host {self.host} refused {operation} (a simulated fault)."
             return errors.DriverError(reason=reason)

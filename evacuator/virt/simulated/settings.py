@@ -24,6 +24,8 @@ class FaultKind(StrEnum):
     """The disk is not there."""
     LOCKED = "locked"
     """Somebody else writes to the disk."""
+    FULL = "full"
+    """It certainly did not happen: the host has no space left to write anything."""
 
 
 #: Operations that can be made to fail: the calls of the driver contract.

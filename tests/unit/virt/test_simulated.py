@@ -495,6 +495,7 @@ class TestFaults:
             ("timeout", errors.HypervisorUnknown),
             ("missing", errors.DiskMissing),
             ("locked", errors.DiskInUse),
+            ("full", errors.DriverError),
         ],
     )
     def test_a_fault_hits_before_the_effect(self, make, root, guest, kind, error):
