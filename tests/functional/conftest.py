@@ -1,7 +1,11 @@
-"""A site to send requests to: the WSGI application on a SQLite file, with casts that are written down."""
+"""A site to send requests to: the WSGI application on a SQLite file, with casts that are written down.
+
+With ``--database mariadb --database postgresql``, what is tested on such a site is tested on these instead.
+"""
 
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -20,7 +24,10 @@ from evacuator.db.session import open_database
 from evacuator.engine.engine import Engine, Rules
 from evacuator.evacuation.destination import Room
 from evacuator.evacuation.states import PowerState
+from tests.services.servers import fresh_database
+from tests.world.servers import empty, tell_the_time
 
+HERE = Path(__file__).parent
 IMAGE = BuiltInImages.IMAGE["id"]
 TABLES = (
     "instances",
@@ -52,12 +59,17 @@ class RecordedCasts:
 
 
 class Site:
-    """Hosts, servers, and a way to ask."""
+    """Hosts, servers, and a way to ask. ``url``: a database of a server, which is emptied; else it is a new file."""
 
-    def __init__(self, directory, **settings):
+    def __init__(self, directory, url=None, **settings):
         self.time = datetime(2026, 1, 31, 12, 0, 0)  # noqa: DTZ001 - the database's moments have no zone
-        self.database = open_database(f"sqlite:///{directory}/site.sqlite", lambda: self.time)
-        Model.metadata.create_all(self.database.engine)
+        self.database = open_database(url or f"sqlite:///{directory}/site.sqlite", lambda: self.time)
+        if url is None:
+            Model.metadata.create_all(self.database.engine)
+        else:
+            for engine in (self.database.engine, self.database._reader):
+                tell_the_time(engine, lambda: self.time.replace(tzinfo=UTC).timestamp())
+            empty(self.database.engine)
         self.database.write(flavors.add_standard)
         self.casts = RecordedCasts()
         self.engine = Engine(self.database, self.casts, Rules())
@@ -102,7 +114,7 @@ class Site:
         self.database.write(work)
 
     def force_down(self, host):
-        self.sql("UPDATE services SET forced_down = 1 WHERE host = :host", host=host)
+        self.sql("UPDATE services SET forced_down = :yes WHERE host = :host", host=host, yes=True)
 
     def add_server(self, host="dead", vm_state="active", **values):
         uuid = values.pop("uuid", str(uuid4()))
@@ -142,6 +154,11 @@ class Site:
         self.database.write(work)
         return uuid
 
+    def name_of(self, server):
+        """Return the name that a hypervisor knows it by."""
+        ((number,),) = self.sql("SELECT id FROM instances WHERE uuid = :uuid", uuid=server)
+        return f"instance-{number:08x}"
+
     def snapshot(self):
         """Return every row there is, to see that nothing was written."""
         return {table: self.sql(f"SELECT * FROM {table} ORDER BY id") for table in TABLES}
@@ -177,10 +194,43 @@ class Site:
         return self.act(server, {"evacuate": arguments or {}}, version, token)
 
 
+def pytest_addoption(parser):
+    parser.addoption("--database", action="append", default=[], choices=("mariadb", "postgresql"))
+
+
+def pytest_generate_tests(metafunc):
+    chosen = metafunc.config.getoption("--database")
+    if chosen and "database_url" in metafunc.fixturenames:
+        metafunc.parametrize("database_url", chosen, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(config, items):
+    """With ``--database``, leave out what would be the same again."""
+    if config.getoption("--database"):
+        again = [item for item in items if item.path.is_relative_to(HERE) and "database_url" not in item.fixturenames]
+        items[:] = [item for item in items if item not in again]
+        config.hook.pytest_deselected(items=again)
+
+
+@pytest.fixture(scope="session")
+def database_url(request):
+    """A database of a server, where one was chosen."""
+    server = getattr(request, "param", None)
+    if server is None:
+        yield None
+        return
+    with fresh_database(server) as url:
+        address = url.render_as_string(hide_password=False)
+        database = open_database(address)
+        Model.metadata.create_all(database.engine)
+        database.close()
+        yield address
+
+
 @pytest.fixture
-def site(tmp_path):
+def site(tmp_path, database_url):
     """A site without hosts."""
-    made = Site(tmp_path)
+    made = Site(tmp_path, database_url)
     yield made
     made.database.close()
 

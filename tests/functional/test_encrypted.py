@@ -151,10 +151,10 @@ def test_to_have_it_evacuated_needs_no_key(cloud, version):
 @pytest.mark.parametrize(
     ("statement", "code"),
     [
-        ("UPDATE services SET forced_down = 1", 409),
+        ("UPDATE services SET forced_down = true", 409),
         ("UPDATE instances SET vm_state = 'active'", 409),
         ("UPDATE instances SET task_state = 'powering-on', order_id = 'req-5'", 409),
-        ("UPDATE instances SET locked = 1", 409),
+        ("UPDATE instances SET locked = true", 409),
         ("UPDATE instances SET project_id = 'red'", 404),
     ],
 )

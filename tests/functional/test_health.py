@@ -19,6 +19,7 @@ def counted(site, name, **labels):
 @pytest.fixture
 def upgraded(site):
     """The site, with a schema that migrations made."""
+    site.sql("DROP TABLE IF EXISTS alembic_version")
     site.sql("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)")
     site.sql("INSERT INTO alembic_version VALUES (:head)", head=schema.head())
     return site

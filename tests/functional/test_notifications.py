@@ -102,7 +102,7 @@ def test_an_evacuation_is_told_from_its_acceptance_to_its_end(heard):
 
 
 def test_no_host_is_told_as_nova_does(heard):
-    heard.site.sql("UPDATE services SET disabled = 1")
+    heard.site.sql("UPDATE services SET disabled = true")
     heard.ask()
     assert heard.ear.names() == ["instance.evacuate", "compute_task.rebuild_server.error"]
     event = heard.ear.told[-1]

@@ -261,7 +261,7 @@ def test_a_member_is_not_told_on_which_host_their_own_server_is(site):
 def test_a_member_is_not_told_which_hosts_could_not_take_their_server(site):
     two = TwoProjects(site)
     mine = site.add_server(host="secret-dead", project_id=MINE)
-    site.sql("UPDATE services SET disabled = 1")
+    site.sql("UPDATE services SET disabled = true")
     assert site.evacuate(mine, token="admin").status_int == 200
     told = site.get(f"/servers/{mine}", token=ME)
     assert told.json["server"]["fault"]["message"] == ("No valid host was found. There are not enough hosts available.")

@@ -162,7 +162,7 @@ def test_neither_key_nor_token_is_in_anything_that_is_written_and_no_key_in_anyt
     cloud.becomes("active", "a")
     cloud.sql(f"UPDATE instances SET key_ids = '[\"{KEY_ID}\"]'")
     uuid = json.loads(cloud.app.get("/v2.1/servers", headers={"X-Auth-Token": TOKEN}).text)["servers"][0]["id"]
-    cloud.sql("UPDATE services SET forced_down = 1 WHERE host = 'a'")
+    cloud.sql("UPDATE services SET forced_down = true WHERE host = 'a'")
 
     cloud.ask("POST", f"/servers/{uuid}/action", {"evacuate": {"host": "b"}}, "2.94")
     cloud.becomes("active", "b")

@@ -80,7 +80,7 @@ def test_an_active_server_is_shown_as_it_is(running):
     assert shown["hostId"] == sha224(b"projectone").hexdigest()
     assert shown["OS-EXT-SRV-ATTR:host"] == "one"
     assert shown["OS-EXT-SRV-ATTR:hypervisor_hostname"] == "one.example.org"
-    assert shown["OS-EXT-SRV-ATTR:instance_name"] == "instance-00000001"
+    assert shown["OS-EXT-SRV-ATTR:instance_name"] == running.name_of(running.server)
     assert shown["tags"] == ["a", "b"]
     assert shown["image"] == {
         "id": IMAGE,

@@ -9,7 +9,7 @@ from tests.functional.conftest import fault
 def hosts(site):
     site.add_host("one")
     site.add_host("two")
-    site.uuid = site.sql("SELECT uuid FROM services WHERE host = 'one'")[0][0]
+    ((site.number, site.uuid),) = site.sql("SELECT id, uuid FROM services WHERE host = 'one'")
     return site
 
 
@@ -35,7 +35,7 @@ def test_each_version_shows_its_keys(hosts, version, has_forced_down):
 
 
 def test_services_are_numbered_until_2_52_and_named_from_2_53_on(hosts):
-    assert service(hosts, version="2.52")["id"] == 1
+    assert service(hosts, version="2.52")["id"] == hosts.number
     assert service(hosts, version="2.53")["id"] == hosts.uuid
 
 
@@ -196,7 +196,7 @@ def test_a_service_is_forgotten_once_nothing_is_on_it(hosts):
     hosts.sql("UPDATE instances SET host = NULL WHERE uuid = :uuid", uuid=server)
     hosts.sql("DELETE FROM allocations")
     hosts.sql("UPDATE compute_nodes SET claims = 0")
-    assert hosts.delete("/os-services/1", "2.52").status_int == 204
-    assert hosts.delete("/os-services/1", "2.52").status_int == 404
+    assert hosts.delete(f"/os-services/{hosts.number}", "2.52").status_int == 204
+    assert hosts.delete(f"/os-services/{hosts.number}", "2.52").status_int == 404
     assert hosts.delete("/os-services/x", "2.52").status_int == 400
-    assert hosts.delete("/os-services/1", "2.53").status_int == 400
+    assert hosts.delete(f"/os-services/{hosts.number}", "2.53").status_int == 400

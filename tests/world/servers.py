@@ -22,6 +22,12 @@ TELL_THE_TIME = {
 
 def take_over(engine, time):
     """Make ``time`` (a function) the clock of every connection, and empty every table that a world writes to."""
+    tell_the_time(engine, time)
+    empty(engine, but=[Flavor.__table__])
+
+
+def tell_the_time(engine, time):
+    """Make ``time`` (a function) the clock of every connection."""
     dialect = engine.dialect.name
     if dialect == "postgresql":
         with engine.begin() as connection:
@@ -33,7 +39,10 @@ def take_over(engine, time):
         for statement in TELL_THE_TIME[dialect]:
             connection.exec_driver_sql(statement.format(now=time()))
 
+
+def empty(engine, but=()):
+    """Delete every row of every table."""
     with engine.begin() as connection:
         for table in reversed(Model.metadata.sorted_tables):
-            if table is not Flavor.__table__:
+            if table not in but:
                 connection.execute(table.delete())
