@@ -94,9 +94,10 @@ def _parse(conf: cfg.ConfigOpts, option: str, url: str) -> Any:
             reason=f"{option} cannot be used: a port in it is no number. It is like {LIKE}; in a password, / is "
             "written as %2F, @ as %40, % as %25 and $ as %24."
         ) from error
-    if parsed.transport == "rabbit" and not parsed.hosts and url != LOCAL_BROKER:
+    named = bool(parsed.hosts) and all(host.hostname for host in parsed.hosts)
+    if parsed.transport == "rabbit" and not named and url != LOCAL_BROKER:
         raise NotConfigured(reason=f"{option} names no broker: it is like {LIKE}, with two slashes before the user.")
-    if any(":" in host.hostname and f"[{host.hostname}]" not in url for host in parsed.hosts):
+    if any(":" in (host.hostname or "") and f"[{host.hostname}]" not in url for host in parsed.hosts):
         raise NotConfigured(reason=f"{option} names a broker with too many colons: an IPv6 address stands in brackets.")
     if len({host.username is None for host in parsed.hosts}) > 1:
         raise NotConfigured(reason=f"{option} has a broker without a user: each has USER:PASSWORD@ of its own.")

@@ -43,6 +43,7 @@ MISTAKES = {
     "a broker's port that is none": ("api --port 0", SQLITE + BROKER.format("rabbit://u:p@h:567x/"), "a port in it"),
     "a slash too few": ("api --port 0", SQLITE + BROKER.format("rabbit:/u:SECRET@h/v"), "names no broker"),
     "a colon too many": ("api --port 0", SQLITE + BROKER.format("rabbit:u:SECRET@h/v"), "names no broker"),
+    "a user and no broker": ("api --port 0", SQLITE + BROKER.format("rabbit://u:SECRET@/v"), "names no broker"),
     "a broker without brackets": ("api --port 0", SQLITE + BROKER.format("rabbit://u:p@::1:5672/"), "in brackets"),
     "a broker without a user": ("api --port 0", SQLITE + BROKER.format("rabbit://u:p@h:1,h2:1/"), "without a user"),
     "a broker of another kind": ("api --port 0", SQLITE + BROKER.format("kafka://h/"), "transport_url cannot be used"),
