@@ -9,7 +9,7 @@ from evacuator.engine import clean
 from evacuator.engine.claim import Assignment
 from evacuator.errors import DriverError, HypervisorUnknown
 from evacuator.evacuation.cleaning import MUST_NOT_RUN, Verdict, verdict
-from evacuator.virt.driver import DiskSource, KnownGuest
+from evacuator.virt.driver import DiskSource, KnownGuest, work_of
 
 LOG = logging.getLogger(__name__)
 
@@ -40,9 +40,13 @@ class Cleaner:
         found = [guest for guest in driver.inventory() if guest.uuid not in ours]
         # What runs comes first: another host may run it, too.
         judged = {guest.uuid: self._settle(guest) for guest in sorted(found, key=lambda guest: not guest.running)}
+        # Before the inventory: whoever was frozen between the two would take an older one for an answer.
+        owed = clean.owed_by(self._host.engine, name)
         left = driver.inventory()
-        for record in clean.cleaned(self._host.engine, name, {guest.uuid for guest in left}):
-            self._complete(record)
+        present = {guest.uuid for guest in left}
+        for record in owed:
+            if record.instance_uuid not in present:
+                self._complete(record)
         return None not in judged.values() and not any(
             guest.running and judged.get(guest.uuid) in MUST_NOT_RUN for guest in left
         )
@@ -81,18 +85,18 @@ class Cleaner:
         if guest is not None:
             self._carry_out(guest, self._judge, self._cause)
 
-    def take_back(self, assignment: Assignment, *, made_disk: bool) -> None:
+    def take_back(self, assignment: Assignment) -> None:
         """Settle the guest of an evacuation that has failed here, or was taken away; the caller holds its lock.
 
-        With it goes the disk that the evacuation made, where it ``made_disk``. Neither goes that is another's by now:
-        whoever was frozen here may find that the next evacuation, to this very host, has come and gone.
+        With it goes the disk that the evacuation made, if it made one. Neither goes that is another's by now: whoever
+        was frozen here may find that the next evacuation, to this very host, has come and gone.
         """
         engine, name, record = self._host.engine, self._host.name, assignment.record
 
         def judge(guest: KnownGuest) -> Verdict:
             judged = self._judge(guest)
-            unused = made_disk and judged == Verdict.REMOVE and clean.is_last_at(engine, name, record)
-            return Verdict.REMOVE_WITH_DISKS if unused else judged
+            made_here = judged == Verdict.REMOVE and guest.replaced_by == work_of(assignment.cause)
+            return Verdict.REMOVE_WITH_DISKS if made_here and clean.is_last_at(engine, name, record) else judged
 
         guest = self._host.driver.find(record.instance_uuid)
         if guest is not None:

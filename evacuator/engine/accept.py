@@ -180,7 +180,13 @@ def _lock(transaction: Transaction, instance: Instance, evacuation_id: str) -> N
     instances.change(
         transaction,
         instance.uuid,
-        {"host": instance.host, "evacuation_id": None, "vm_state": instance.vm_state},
+        # The task, too: its owner may be told just now that it will be gone.
+        {
+            "host": instance.host,
+            "evacuation_id": None,
+            "vm_state": instance.vm_state,
+            "task_state": instance.task_state,
+        },
         # An order that was not carried out is void: nothing may power the guest on by it any more.
         {"evacuation_id": evacuation_id, "task_state": TaskState.REBUILDING, "order_id": None},
     )

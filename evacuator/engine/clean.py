@@ -1,6 +1,6 @@
 """What a host that comes back still owes the database."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,10 +30,9 @@ def ownership_of(engine: Engine, host: str, instance_uuid: str) -> Ownership | N
     return engine.database.read(look)
 
 
-def cleaned(engine: Engine, host: str, present: Collection[str]) -> Sequence[Migration]:
-    """Return the evacuations away from ``host`` that are done, and whose guest is not among those ``present``."""
-    records = engine.database.read(lambda session: migrations.done_away_from(session, host))
-    return [record for record in records if record.instance_uuid not in present]
+def owed_by(engine: Engine, host: str) -> Sequence[Migration]:
+    """Return the evacuations away from ``host`` that are done; completed is who is not in an inventory taken after."""
+    return engine.database.read(lambda session: migrations.done_away_from(session, host))
 
 
 def is_owed(engine: Engine, migration_id: int) -> bool:

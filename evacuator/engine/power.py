@@ -144,7 +144,9 @@ def _order(
 
     if order.starts:
         # Only to see whether it may be done: the host will fetch them again. What is to be refused is refused before.
-        fetch_keys(engine, context, engine.database.read(look))
+        instance = engine.database.read(look)
+        engine.still_wanted(context)
+        fetch_keys(engine, context, instance)
     try:
         engine.database.write(work)
     except Overtaken as overtaken:

@@ -17,6 +17,11 @@ from evacuator.evacuation.states import PowerState
 from evacuator.keys.manager import Key
 
 
+def work_of(cause: str) -> str:
+    """Return of a cause what each attempt at the same work has in common: ``migration 7``."""
+    return cause.partition(" attempt ")[0]
+
+
 class DiskSource(StrEnum):
     """Where the disk of a guest comes from when it is defined."""
 
@@ -50,11 +55,15 @@ class Guest:
 
 @dataclass(frozen=True)
 class KnownGuest:
-    """A guest that the hypervisor knows; ``marked``: it carries our mark, so that we made or adopted it."""
+    """A guest that the hypervisor knows; ``marked``: it carries our mark, so that we made or adopted it.
+
+    ``replaced_by``: the work, as of ``work_of``, for which its disk was made anew; None where the disk is an older one.
+    """
 
     uuid: str
     power_state: PowerState
     marked: bool
+    replaced_by: str | None = None
 
     @property
     def running(self) -> bool:
@@ -97,7 +106,8 @@ class Driver(Protocol):
     def define(self, guest: Guest, disk: DiskSource, cause: str) -> None:
         """Make the guest exist, powered off. One that exists already is left as it is, running or not.
 
-        What was made of a REPLACED disk goes again when the guest cannot be defined.
+        A REPLACED disk is made unless the guest is here with the one that an earlier attempt at the same work made.
+        What was made of it goes again when the guest cannot be defined.
 
         :raises DiskMissing: ``disk`` is EXISTING and it is not there.
         :raises DiskNotLost: ``disk`` is REPLACED and another one is there.

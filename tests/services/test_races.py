@@ -16,7 +16,7 @@ from evacuator.db.writes import change
 from evacuator.engine import choose, claim, orders, own, service, takeover
 from evacuator.engine.accept import EvacuationOrder, accept_evacuation
 from evacuator.engine.engine import Engine, Rules
-from evacuator.errors import InstanceChanged, ServiceInUse
+from evacuator.errors import InstanceChanged, InstanceIsBeingDeleted, ServiceInUse
 from evacuator.evacuation.destination import Room
 from tests.services.servers import fresh_database
 
@@ -321,6 +321,25 @@ def test_what_an_evacuation_is_to_end_as_is_not_decided_by_a_state_that_has_chan
     with pytest.raises(InstanceChanged):
         evacuate(engine, uuid)
     assert evacuate(engine, uuid).final_state == "stopped"
+
+
+def test_an_instance_whose_owner_is_told_at_that_moment_that_it_will_be_gone_is_not_evacuated(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever deletes it saw its host up, and writes after that host was declared dead."""
+    uuid = an_instance(engine)
+    deleting = {"task_state": "deleting", "order_id": "req-delete"}
+
+    def owner_deletes() -> None:
+        engine.database.write(lambda session: instances.change(session, uuid, {"host": "a"}, deleting))
+
+    right_before_its_write(monkeypatch, owner_deletes)
+    with pytest.raises(InstanceChanged):
+        evacuate(engine, uuid)
+    with pytest.raises(InstanceIsBeingDeleted):
+        evacuate(engine, uuid)
+    with engine.database.engine.connect() as connection:
+        assert connection.execute(select(Instance.task_state, Instance.order_id)).all() == [("deleting", "req-delete")]
 
 
 def test_of_two_who_give_back_a_claim_one_does(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,6 +127,34 @@ def test_a_destination_that_was_replaced_leaves_no_disk_behind_that_a_later_evac
         )
 
 
+def test_an_evacuation_back_to_a_source_that_still_has_the_old_disk_leaves_it_alone_whatever_comes_of_it():
+    """Its guest there is no proof that this evacuation made what lies beside it."""
+    with a_world(**LOST) as world:
+        tell_of(
+            world,
+            """
+            create web on a
+            delay 70
+            host a power off
+            force-down a
+            process b crash after own_instance
+            evacuate web 2.94 to b
+            expect web ACTIVE on b
+            host a power on
+            delay 20
+            force-up a
+            expect a up
+            force-down b
+            driver a fail power_on 1
+            """,
+        )
+        old = disk(world, "a").read_text()
+        tell_of(world, "evacuate web 2.94 to a\ndelay 5\nexpect fault of web: is there already")
+        assert disk(world, "a").read_text() == old
+        tell_of(world, "settle")
+        assert disk(world, "a").read_text() == old
+
+
 # -- a source that comes back
 
 
@@ -221,6 +249,35 @@ def test_a_host_that_an_evacuation_came_back_to_removes_what_the_one_before_left
     )
 
 
+def test_a_cleaning_that_slept_over_its_inventory_completes_nothing_that_came_and_went_since(tell):
+    tell(
+        """
+        create web on b
+        delay 70
+        process a freeze after inventory 2
+        delay 30
+        compute a another
+        delay 5
+        host b power off
+        force-down b
+        evacuate web 2.94 to a
+        delay 5
+        expect web runs on a
+        compute a crash
+        force-down a
+        evacuate web 2.94 to c
+        expect migration 2 done
+        expect web runs on a and c
+        host a thaw
+        expect migration 2 done
+        compute a restart
+        delay 60
+        expect web runs on c
+        settle
+        """
+    )
+
+
 def test_that_the_service_of_a_host_was_deleted_proves_nothing_of_what_runs_there(world):
     tell_of(
         world,
@@ -308,6 +365,25 @@ def test_a_destination_that_slept_asks_for_no_key_once_silence_was_promised(tell
     )
     before = list(world.shelf.fetched)
     tell("host b thaw\ndelay 5\nexpect web runs nowhere")
+    assert world.shelf.fetched == before
+
+
+def test_an_api_process_that_slept_over_a_start_asks_for_no_key_once_silence_was_promised(tell, world):
+    tell(
+        ENCRYPTED
+        + """
+        process api freeze after read order
+        start web
+        token none
+        api another
+        force-down a
+        evacuate web 2.95 to b
+        expect web STOPPED on b
+        delay 600
+        """
+    )
+    before = list(world.shelf.fetched)
+    tell("api thaw\ndelay 5\nexpect refused 503: Nothing was written\nexpect web runs nowhere")
     assert world.shelf.fetched == before
 
 

@@ -244,7 +244,8 @@ class World:
         process.die()
         for host, compute in self.computes.items():
             if compute is process:
-                self.computes[host] = None
+                # One that was beside it stays: it may even be the one that took its place.
+                self.computes[host] = next(reversed(self.named(host)), None)
         if self.api is process:
             self.api = None
 

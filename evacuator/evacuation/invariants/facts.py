@@ -87,6 +87,11 @@ class RecordFacts:
         return self.status in UNFINISHED
 
     @property
+    def assigned_again_at(self) -> float:
+        """When it was given to its destination, if another one had it before; else 0."""
+        return self.assigned_at if self.assigned_at is not None and self.assigned_at > self.accepted_at else 0.0
+
+    @property
     def owes_cleaning(self) -> bool:
         """Whether its source may still have a stopped guest and a claim."""
         return self.unfinished or self.status == Status.DONE

@@ -96,11 +96,16 @@ def _may_be(census: Census, instance: InstanceFacts, host: str) -> bool:
 
 
 def _is_about_to_go(site: Site, guest: FoundGuest) -> bool:
-    """Tell whether an evacuation to the host of a guest has ended so lately that it has yet to be removed there."""
+    """Tell whether an evacuation from or to the host of a guest has ended so lately that it has yet to clean.
+
+    Also where one under way was given to another host so lately: nothing tells which one had it before.
+    """
     since = site.census.now - site.bounds.clean
-    records = site.census.records_of.get(guest.instance, ())
     return any(
-        record.destination == guest.host and not record.unfinished and record.written_at >= since for record in records
+        record.assigned_again_at >= since
+        if record.unfinished
+        else guest.host in (record.source, record.destination) and record.written_at >= since
+        for record in site.census.records_of.get(guest.instance, ())
     )
 
 

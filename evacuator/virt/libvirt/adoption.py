@@ -82,7 +82,7 @@ class Adoption:
 
         def effect(call: Call) -> Taken:
             domain = self._require(call.conn, uuid)
-            if not domains.is_marked(domain):
+            if domains.mark_of(domain) is None:
                 _set_mark(domain, Mark(cause, autostart=bool(domain.autostart())).xml)
             if domain.autostart():
                 domain.setAutostart(0)
@@ -102,14 +102,10 @@ class Adoption:
 
         def effect(call: Call) -> None:
             domain = self._require(call.conn, uuid)
-            if not domains.is_marked(domain):
+            mark = domains.mark_of(domain, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+            if mark is None:
                 return
-            mark = definition.mark_of(
-                domain.metadata(
-                    libvirt.VIR_DOMAIN_METADATA_ELEMENT, definition.NAMESPACE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
-                )
-            )
-            if mark is not None and mark.autostart:
+            if mark.autostart:
                 domain.setAutostart(1)
             _set_mark(domain, None)
             # libvirt leaves the empty element behind, which was not there before.

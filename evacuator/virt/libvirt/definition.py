@@ -63,16 +63,25 @@ class HostChanges:
 
 @dataclass(frozen=True)
 class Mark:
-    """What we write into a domain's metadata. ``autostart``: it was set before we took it away."""
+    """What we write into a domain's metadata.
+
+    ``autostart``: it was set before we took it away. ``replaced``: its disk was made anew, for ``cause``.
+    """
 
     cause: str
     autostart: bool = False
+    replaced: bool = False
 
     @property
     def xml(self) -> str:
         """The element, as libvirt takes it."""
-        autostart = " autostart='yes'" if self.autostart else ""
-        return f"<{_ELEMENT} cause='{escape(self.cause, {chr(39): '&apos;'})}'{autostart}/>"
+        flags = "".join(f" {name}='yes'" for name in self.flags)
+        return f"<{_ELEMENT} cause='{escape(self.cause, {chr(39): '&apos;'})}'{flags}/>"
+
+    @property
+    def flags(self) -> list[str]:
+        """The names of what is set."""
+        return [name for name, is_set in (("autostart", self.autostart), ("replaced", self.replaced)) if is_set]
 
 
 def parse(xml: str, what: str) -> Document:
@@ -205,7 +214,8 @@ def mark_of(xml: str) -> Mark | None:
     element = parse(xml, "Our mark").documentElement
     if element is None:
         return None
-    return Mark(element.getAttribute("cause"), element.getAttribute("autostart") == "yes")
+    autostart, replaced = (element.getAttribute(name) == "yes" for name in ("autostart", "replaced"))
+    return Mark(element.getAttribute("cause"), autostart, replaced)
 
 
 def text_of(element: Element, name: str) -> str:
@@ -256,8 +266,8 @@ def _add_mark(document: Document, domain: Element, mark: Mark) -> None:
     element = document.createElementNS(NAMESPACE, f"{PREFIX}:{_ELEMENT}")
     element.setAttribute(f"xmlns:{PREFIX}", NAMESPACE)
     element.setAttribute("cause", mark.cause)
-    if mark.autostart:
-        element.setAttribute("autostart", "yes")
+    for name in mark.flags:
+        element.setAttribute(name, "yes")
     metadata.appendChild(element)
 
 

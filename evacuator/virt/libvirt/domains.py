@@ -8,9 +8,10 @@ from typing import Any
 import libvirt
 
 from evacuator.evacuation.states import PowerState
-from evacuator.virt.driver import KnownGuest
+from evacuator.virt.driver import KnownGuest, work_of
 from evacuator.virt.libvirt import definition, refusals
 from evacuator.virt.libvirt.connection import Call, Connection
+from evacuator.virt.libvirt.definition import Mark
 
 LOG = logging.getLogger(__name__)
 
@@ -90,31 +91,32 @@ def known(domain: Any, state: int | None) -> KnownGuest | None:
     """Return what a caller sees of a domain; None when it has just gone."""
     try:
         found = domain.state()[0] if state is None else state
-        if found == libvirt.VIR_DOMAIN_CRASHED and not domain.isActive():
-            return KnownGuest(domain.UUIDString(), PowerState.CRASHED, is_marked(domain))
-        return KnownGuest(domain.UUIDString(), _POWER_STATES.get(found, PowerState.NOSTATE), is_marked(domain))
+        crashed = found == libvirt.VIR_DOMAIN_CRASHED and not domain.isActive()
+        power_state = PowerState.CRASHED if crashed else _POWER_STATES.get(found, PowerState.NOSTATE)
+        mark = mark_of(domain)
+        replaced_by = work_of(mark.cause) if mark is not None and mark.replaced else None
+        return KnownGuest(domain.UUIDString(), power_state, mark is not None, replaced_by)
     except libvirt.libvirtError as error:
         if refusals.code_of(error) == libvirt.VIR_ERR_NO_DOMAIN:
             return None
         raise
 
 
-def is_marked(domain: Any) -> bool:
-    """Whether we made or adopted it."""
+def mark_of(domain: Any, flags: int = 0) -> Mark | None:
+    """Return our mark; None on what we neither made nor adopted."""
     try:
-        domain.metadata(_METADATA, definition.NAMESPACE, 0)
+        return definition.mark_of(domain.metadata(_METADATA, definition.NAMESPACE, flags))
     except libvirt.libvirtError as error:
         if refusals.code_of(error) == libvirt.VIR_ERR_NO_DOMAIN_METADATA:
-            return False
+            return None
         raise
-    return True
 
 
 def take_autostart_away(conn: Any, host: str) -> None:
     """Have no guest of ours started by the host itself."""
     for domain in conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_AUTOSTART):
         try:
-            if is_marked(domain):
+            if mark_of(domain) is not None:
                 LOG.warning("%s: somebody set autostart on guest %s; it is taken away", host, domain.UUIDString())
                 domain.setAutostart(0)
         except libvirt.libvirtError as error:

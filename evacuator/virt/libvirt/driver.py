@@ -19,7 +19,7 @@ from evacuator.clock import boot_clock
 from evacuator.evacuation.states import PowerState
 from evacuator.keys.manager import Key
 from evacuator.lanes import AllHang, Lanes, TimedOut
-from evacuator.virt.driver import DiskSource, Guest, HypervisorFacts, KnownGuest
+from evacuator.virt.driver import DiskSource, Guest, HypervisorFacts, KnownGuest, work_of
 from evacuator.virt.libvirt import definition, domains, refusals
 from evacuator.virt.libvirt.connection import Call, Connection, Listener
 from evacuator.virt.libvirt.definition import Disk, HostChanges, Mark
@@ -140,30 +140,34 @@ class LibvirtDriver:
             return
         if disk is DiskSource.NEW and guest.definition is None:
             self._on_files(lambda: self._folder.make(guest), self._settings.timing.effect)
-        self._define_as_told(guest, cause)
+        self._define_as_told(guest, Mark(cause))
 
     def _define_anew(self, guest: Guest, cause: str) -> None:
-        """Make the disk, unless the guest is here: then an earlier attempt has come as far as that."""
+        """Make the disk, unless the guest is here with the one that an earlier attempt made.
+
+        A guest that is here for another reason proves nothing: its disk may be the one that is said to be lost.
+        """
         folder, patience = self._folder, self._settings.timing.effect
         self._require_own_files(guest.uuid)
-        if self.find(guest.uuid) is None:
+        there = self.find(guest.uuid)
+        if there is None or there.replaced_by != work_of(cause):
             self._on_files(lambda: folder.make_again(guest), patience)
         try:
-            self._define_as_told(guest, cause)
+            self._define_as_told(guest, Mark(cause, replaced=True))
         except errors.DriverError:
             self._on_files(lambda: folder.unmake(guest.uuid), patience)
             raise
         self._on_files(lambda: folder.leave(guest.uuid), patience)
 
-    def _define_as_told(self, guest: Guest, cause: str) -> None:
+    def _define_as_told(self, guest: Guest, mark: Mark) -> None:
         if guest.definition is not None:
             told, snapshots = definition.unbundle(guest.definition, guest.uuid)
             changes = self._settings.changes
         else:
             told = self._settings.template.fill_in(guest, str(self._folder.path_of(guest.uuid)))
             changes, snapshots = HostChanges(), []
-        xml = definition.for_this_host(told, guest.uuid, changes, Mark(cause))
-        self._connection.do(lambda call: self._define(call, guest.uuid, xml, snapshots, cause))
+        xml = definition.for_this_host(told, guest.uuid, changes, mark)
+        self._connection.do(lambda call: self._define(call, guest.uuid, xml, snapshots, mark))
 
     def power_on(self, uuid: str, cause: str, keys: Sequence[Key] = ()) -> None:
         """Start the guest, or let it go on if it is paused."""
@@ -296,12 +300,13 @@ class LibvirtDriver:
             cpu_info=node["cpu_info"],
         )
 
-    def _define(self, call: Call, uuid: str, xml: str, snapshots: Sequence[str], cause: str) -> None:
+    def _define(self, call: Call, uuid: str, xml: str, snapshots: Sequence[str], mark: Mark) -> None:
         domain = domains.lookup(call.conn, uuid)
         there = domain is not None and domain.isPersistent()
         call.require_wanted()
-        if not there:
-            LOG.info("%s: define %s [%s]", self.host, uuid, cause)
+        # One whose disk is new has to say so, by whatever it was here before.
+        if not there or (mark.replaced and not domain.isActive()):
+            LOG.info("%s: define %s [%s]", self.host, uuid, mark.cause)
             with self._explained(uuid):
                 domain = call.conn.defineXML(xml)
         if domain.autostart():

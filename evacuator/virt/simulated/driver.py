@@ -11,7 +11,7 @@ from pathlib import Path
 from evacuator import errors
 from evacuator.evacuation.states import PowerState
 from evacuator.keys.manager import Key
-from evacuator.virt.driver import DiskSource, Guest, HypervisorFacts, KnownGuest
+from evacuator.virt.driver import DiskSource, Guest, HypervisorFacts, KnownGuest, work_of
 from evacuator.virt.simulated.journal import Event
 from evacuator.virt.simulated.machine import GuestFile, Machine
 from evacuator.virt.simulated.settings import FaultKind, SimulatedSettings
@@ -90,16 +90,19 @@ class SimulatedDriver:
         with self._operation("define", guest.uuid, self._settings.define_seconds):
             # The disk first: when it is missing there is no guest, and nothing to say in the journal.
             there = self._machine.read(guest.uuid)
-            if disk is DiskSource.REPLACED and there is None:
+            if disk is DiskSource.REPLACED:
                 self._require_lost_disk(guest.uuid, cause)
             if disk is DiskSource.EXISTING:
                 self._require_disk(guest.uuid)
             else:
                 self._make_disk(guest, cause)
-            if there and there.guest == guest:
+            wanted = replace(there, guest=guest) if there else GuestFile(guest, PowerState.SHUTDOWN)
+            if disk is DiskSource.REPLACED:
+                wanted = replace(wanted, replaced_by=work_of(cause))
+            if wanted == there:
                 return
             self._machine.note(self._clock(), guest.uuid, Event.DEFINED, cause)
-            self._machine.write(replace(there, guest=guest) if there else GuestFile(guest, PowerState.SHUTDOWN))
+            self._machine.write(wanted)
 
     def power_on(self, uuid: str, cause: str, keys: Sequence[Key] = ()) -> None:
         """Start the guest; it needs its disk to be there still."""
@@ -223,7 +226,7 @@ class SimulatedDriver:
 
     def _require_lost_disk(self, uuid: str, cause: str) -> None:
         disk = self._disk(uuid)
-        if disk.exists() and _work_of(json.loads(disk.read_text())["made_by"]) != _work_of(cause):
+        if disk.exists() and work_of(json.loads(disk.read_text())["made_by"]) != work_of(cause):
             raise errors.DiskNotLost(uuid=uuid, host=self.host, path=disk)
 
     def _make_disk(self, guest: Guest, cause: str) -> None:
@@ -239,8 +242,3 @@ class SimulatedDriver:
             pass
         finally:
             made.unlink()
-
-
-def _work_of(cause: str) -> str:
-    """Return of a cause what each attempt at the same work has in common: ``migration 7``."""
-    return cause.partition(" attempt ")[0]

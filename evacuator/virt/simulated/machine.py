@@ -30,11 +30,12 @@ class GuestFile:
     power_state: PowerState
     marked: bool = True
     owed: JournalEntry | None = None
+    replaced_by: str | None = None
 
     @property
     def known(self) -> KnownGuest:
         """What a caller of the driver sees of it."""
-        return KnownGuest(self.guest.uuid, self.power_state, self.marked)
+        return KnownGuest(self.guest.uuid, self.power_state, self.marked, self.replaced_by)
 
     def to_json(self) -> str:
         """Write it for people too: one level, the power state as a word."""
@@ -42,6 +43,8 @@ class GuestFile:
         fields |= {"power_state": self.power_state.name.lower(), "marked": self.marked}
         if self.owed:
             fields["owed"] = asdict(self.owed)
+        if self.replaced_by:
+            fields["replaced_by"] = self.replaced_by
         return json.dumps(fields)
 
     @classmethod
@@ -50,8 +53,8 @@ class GuestFile:
         fields = json.loads(text)
         fields["key_ids"] = tuple(fields.get("key_ids", ()))
         power_state = PowerState[fields.pop("power_state").upper()]
-        marked, owed = fields.pop("marked"), fields.pop("owed", None)
-        return cls(Guest(**fields), power_state, marked, JournalEntry.from_json(owed) if owed else None)
+        marked, owed, replaced_by = fields.pop("marked"), fields.pop("owed", None), fields.pop("replaced_by", None)
+        return cls(Guest(**fields), power_state, marked, JournalEntry.from_json(owed) if owed else None, replaced_by)
 
 
 class Machine:

@@ -19,6 +19,7 @@ from evacuator.db.session import open_database
 from evacuator.engine.accept import EvacuationOrder, accept_evacuation
 from evacuator.engine.create import NeededImage, NewInstances, create_instances
 from evacuator.engine.engine import Engine, Rules
+from evacuator.engine.reset import reset_state
 from evacuator.evacuation.states import VmState
 from evacuator.virt.driver import Driver
 
@@ -105,6 +106,12 @@ class Hosts:
 
     def record(self, number: int) -> Migration:
         return self.database.read(lambda session: session.get_one(Migration, number))
+
+    def undo_the_end_of(self, record: Migration) -> None:
+        """Have the database be as when the destination of an evacuation owned its instance and did not say more yet."""
+        unfinished = update(Migration).where(Migration.id == record.id).values(status="pre-migrating", disk=None)
+        locked = update(Instance).where(Instance.uuid == record.instance_uuid).values(evacuation_id=record.uuid)
+        self.database.write(lambda session: (session.execute(unfinished), session.execute(locked)))
 
     def _force_down(self, host: str, *, forced: bool) -> None:
         change = update(Service).where(Service.host == host).values(forced_down=forced)
@@ -245,14 +252,31 @@ class LostDisks:
         guest = hosts.drivers["b"].find
         first = hosts.evacuate(server, starts=True)
         assert guest(server).running
-        unfinished = update(Migration).where(Migration.id == first.id).values(status="pre-migrating", disk=None)
-        locked = update(Instance).where(Instance.uuid == server).values(evacuation_id=first.uuid)
-        hosts.database.write(lambda session: (session.execute(unfinished), session.execute(locked)))
+        hosts.undo_the_end_of(first)
 
         hosts.managers["b"].wake_rebuild(first.id, server, None)
 
         assert (hosts.record(first.id).status, hosts.record(first.id).disk) == ("done", "replaced")
         assert guest(server).running
+
+    def test_the_disk_of_a_source_that_kept_its_guest_is_not_taken_for_a_new_one(self, make_hosts, image):
+        """The evacuation that took the server away has failed; the next one leads back before the source cleans."""
+        hosts = make_hosts()
+        server = hosts.create("a", image)
+        hosts.fence("a")
+        first = hosts.evacuate(server)
+        hosts.undo_the_end_of(first)
+        hosts.come_back("a")
+        assert hosts.drivers["a"].find(server)
+        reset_state(hosts.engine, RequestContext.of_service("test"), server, VmState.ERROR)
+        hosts.fence("b")
+
+        with self.untouched(self.disk_of("a", server)):
+            record = hosts.evacuate(server)
+
+        assert (record.status, record.disk) == ("failed", None)
+        assert f"{self.disk_of('a', server)} is there already" in (record.reason or "")
+        assert hosts.instance(server).host == "b"
 
     def test_a_server_without_an_image_is_never_made_from_nothing(self, make_hosts):
         hosts = make_hosts()

@@ -382,6 +382,23 @@ def test_a_guest_with_an_order_or_in_error_may_run_or_not(site, values):
     assert findings(with_guest(changed, "c", "resting", running=True)) == []
 
 
+@pytest.mark.parametrize(("ago", "is_stale"), [(5, False), (300, True)])
+def test_a_source_that_came_back_before_its_evacuation_failed_has_yet_to_clean(site, ago, is_stale):
+    failed = with_record(site, 1, status="failed", written_at=NOW - ago)
+    returned = with_guest(with_service(failed, "a", up_since=500.0), "a", "moved", running=False)
+
+    found = {finding.code for finding in findings(returned) if finding.subject == "instance moved"}
+    assert (Code.STALE_GUEST in found) is is_stale
+
+
+@pytest.mark.parametrize(("ago", "is_stale"), [(5, False), (300, True)])
+def test_a_destination_that_an_evacuation_was_taken_from_has_yet_to_clean(site, ago, is_stale):
+    given_to_b = with_record(site, 3, accepted_at=NOW - 400, assigned_at=NOW - ago)
+    found = codes(with_guest(given_to_b, "c", "moving", running=False))
+
+    assert (Code.STALE_GUEST in found) is is_stale
+
+
 def test_a_guest_of_somebody_else_is_none_of_our_business(site):
     foreign = FoundGuest("b", "foreign", running=True, marked=False)
     assert findings(with_evidence(site, guests=[*site.evidence.guests, foreign])) == []

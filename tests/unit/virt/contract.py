@@ -83,10 +83,32 @@ class DriverContract:
         assert [known.uuid for known in driver.inventory()] == [defined.uuid]
 
     @pytest.mark.parametrize("disk", list(DiskSource))
-    def test_defining_a_running_guest_again_leaves_it_running(self, driver, running, disk):
-        driver.define(running, disk, "migration 1 attempt 2")
+    def test_defining_a_running_guest_again_leaves_it_running(self, driver, disk):
+        guest = a_guest()
+        driver.define(guest, DiskSource.NEW if disk is DiskSource.EXISTING else disk, "migration 1 attempt 2")
+        driver.power_on(guest.uuid, "migration 1 attempt 2")
 
-        assert driver.find(running.uuid).power_state is PowerState.RUNNING
+        driver.define(guest, disk, "migration 1 attempt 3")
+
+        assert driver.find(guest.uuid).power_state is PowerState.RUNNING
+
+    def test_a_guest_says_for_which_work_its_disk_was_made_anew(self, driver, defined):
+        guest = a_guest("another")
+        driver.define(guest, DiskSource.REPLACED, "migration 7 attempt 2")
+        driver.define(guest, DiskSource.REPLACED, "migration 7 attempt 3")
+
+        assert driver.find(guest.uuid).replaced_by == "migration 7"
+        assert driver.find(defined.uuid).replaced_by is None
+
+    @pytest.mark.parametrize("made_for", [DiskSource.NEW, DiskSource.REPLACED])
+    def test_the_disk_of_a_guest_that_is_here_for_another_reason_is_not_lost(self, driver, made_for):
+        guest = a_guest()
+        driver.define(guest, made_for, "migration 1 attempt 2")
+
+        with pytest.raises(errors.DiskNotLost):
+            driver.define(guest, DiskSource.REPLACED, "migration 7 attempt 2")
+
+        assert driver.find(guest.uuid).replaced_by != "migration 7"
 
     def test_a_guest_whose_existing_disk_is_missing_is_not_defined(self, driver):
         guest = a_guest()
