@@ -460,6 +460,15 @@ class SharedStorageMismatch(DriverError):
     message = "Invalid state of instance files on shared storage. {reason}"
 
 
+class FilesOutOfReach(DriverError):
+    """Something is to be done to files on a host that is driven from another machine."""
+
+    message = (
+        "The disk of instance {uuid} on host {host} is on storage of that host, which cannot be reached from here: run "
+        "`evacuator compute` there."
+    )
+
+
 class DiskNotLost(SharedStorageMismatch):
     """A disk that was to be made anew, since it was lost with its host, is there."""
 

@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
 from evacuator.api.checksums import ChecksumBook, Checksums
 from evacuator.api.images import Image
 from evacuator.context import RequestContext
 from evacuator.errors import ImageNotFound, ImagesUnavailable
+from evacuator.lanes import AllHang, Lanes, TimedOut
 from evacuator.virt.libvirt.images import ImageFolder, StoredImage
 
 LOG = logging.getLogger(__name__)
@@ -15,12 +15,17 @@ LOG = logging.getLogger(__name__)
 #: Seconds that an answer waits for checksums. Until a file that takes longer is read, it is shown without.
 PATIENCE = 0.5
 
+#: Seconds that it waits for the folder itself, which may be on a machine that has died: mounted hard, it never answers.
+FOLDER_PATIENCE = 5.0
+
 
 class FolderImages:
     """The images in ``[libvirt] images_path``, looked up anew each time: putting a file there is adding an image."""
 
-    def __init__(self, path: Path) -> None:
-        self._folder = ImageFolder(path)
+    def __init__(self, folder: ImageFolder, patience: float = FOLDER_PATIENCE) -> None:
+        self._folder = folder
+        self._patience = patience
+        self._lanes = Lanes("images", most=4)
         self._checksums = ChecksumBook()
 
     def list(self, caller: RequestContext) -> Sequence[Image]:  # noqa: ARG002 - everybody may use them
@@ -42,9 +47,9 @@ class FolderImages:
 
     def _stored(self) -> Sequence[StoredImage]:
         try:
-            return self._folder.list()
-        except OSError as error:
-            LOG.warning("The images cannot be read: %s", error)
+            return self._lanes.call(self._folder.list, self._patience)
+        except (OSError, TimedOut, AllHang) as error:
+            LOG.warning("The images in %s cannot be read: %s", self._folder.path, str(error) or "it does not answer")
             raise ImagesUnavailable(reason="The images cannot be read. Operators: the log says why.") from error
 
     def _shown(self, images: Sequence[StoredImage]) -> Sequence[Image]:

@@ -4,6 +4,7 @@ A policy file replaces single rules; it is read again when it changes.
 """
 
 import argparse
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +15,9 @@ from oslo_policy import policy
 
 from evacuator.api.errors import PolicyForbids
 from evacuator.context import RequestContext
+from evacuator.errors import NotConfigured
+
+LOG = logging.getLogger(__name__)
 
 ADMIN = "rule:context_is_admin"
 MEMBER = "rule:project_member_or_admin"
@@ -264,6 +268,8 @@ class Policy:
     """Asks oslo.policy in the API's words.
 
     ``look_seconds``: how soon a policy file that comes, changes or goes counts.
+
+    :raises NotConfigured: there is one that cannot be read.
     """
 
     def __init__(
@@ -276,7 +282,8 @@ class Policy:
         self._look_seconds = look_seconds
         self._clock = clock
         self._guard = threading.Lock()
-        self._next_look = clock()
+        self._load()
+        self._next_look = clock() + look_seconds
 
     def allows(self, context: RequestContext, rule: str, target: Mapping[str, Any] | None = None) -> bool:
         """Tell whether ``rule`` allows it, on ``target``; without one: on what is the caller's own."""
@@ -286,12 +293,28 @@ class Policy:
         return bool(self._enforcer.enforce(rule, dict(target or own), context))
 
     def _look(self) -> None:
-        """Read the policy file if it changed; by itself the enforcer would look for it with each question."""
         with self._guard:
-            self._enforcer.use_conf = True
-            self._enforcer.load_rules()
-            self._enforcer.use_conf = False
+            try:
+                self._load()
+            except NotConfigured as refused:
+                LOG.error("What the policy file said before stays in force: %s", refused)  # noqa: TRY400
             self._next_look = self._clock() + self._look_seconds
+
+    def _load(self) -> None:
+        """Read the policy file if it changed; by itself the enforcer would look for it with each question.
+
+        :raises NotConfigured: it is none; nothing has changed.
+        """
+        before = self._enforcer.rules
+        self._enforcer.use_conf = True
+        try:
+            self._enforcer.load_rules()
+        except Exception as error:  # whatever the library makes of what somebody wrote
+            self._enforcer.rules = before
+            said = " ".join(str(error).split())
+            raise NotConfigured(reason=f"[oslo_policy] policy_file cannot be used: {said}") from error
+        finally:
+            self._enforcer.use_conf = False
 
     def check(self, context: RequestContext, rule: str, target: Mapping[str, Any] | None = None) -> None:
         """Refuse what ``rule`` does not allow.

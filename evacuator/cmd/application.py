@@ -13,6 +13,7 @@ from evacuator.api.images import BuiltInImages, Images
 from evacuator.api.settings import ApiSettings
 from evacuator.engine.engine import Engine
 from evacuator.rpc.rush import Rush
+from evacuator.virt.libvirt.images import ImageFolder
 
 #: Requests that cause no messages.
 READS = frozenset({"GET", "HEAD"})
@@ -59,5 +60,5 @@ def images_of(conf: cfg.ConfigOpts) -> Images:
 
         return GlanceImages.from_conf(conf)
     if conf.compute.driver == "libvirt":
-        return FolderImages(Path(conf.libvirt.images_path))
+        return FolderImages(ImageFolder(Path(conf.libvirt.images_path)))
     return BuiltInImages()

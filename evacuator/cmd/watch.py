@@ -59,7 +59,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     parser.add_argument("--interval", metavar="S", type=_seconds, default=1.0, help="seconds between looks (1)")
     add_config_file(parser)
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=run, failed=COULD_NOT_LOOK)
 
 
 def _seconds(text: str) -> float:

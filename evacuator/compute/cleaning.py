@@ -7,7 +7,7 @@ from evacuator.compute.host import Host
 from evacuator.db.models import Migration
 from evacuator.engine import clean
 from evacuator.engine.claim import Assignment
-from evacuator.errors import DriverError, HypervisorUnknown
+from evacuator.errors import DriverError, FilesOutOfReach, HypervisorUnknown
 from evacuator.evacuation.cleaning import MUST_NOT_RUN, Verdict, verdict
 from evacuator.virt.driver import DiskSource, KnownGuest, work_of
 
@@ -67,10 +67,13 @@ class Cleaner:
                     return
                 if not in_use:
                     host.driver.set_aside(record.instance_uuid, f"migration {record.id}")
+        except FilesOutOfReach as error:
+            # Nor will they ever be. Where disks are made anew nobody takes an old one for the instance's.
+            LOG.warning("%s: %s The old one stays in its place", host.name, error)
         except (DriverError, HypervisorUnknown) as error:
             LOG.warning("%s: %s", host.name, error)
-        else:
-            clean.complete_cleaned(engine, host.name, record.id)
+            return
+        clean.complete_cleaned(engine, host.name, record.id)
 
     def _take_keys_back(self) -> None:
         try:

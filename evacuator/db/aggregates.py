@@ -7,9 +7,10 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from evacuator.db.clock import now
-from evacuator.db.models import COMPUTE_BINARY, Aggregate, AggregateHost, Instance, Service
+from evacuator.db.models import COMPUTE_BINARY, Aggregate, AggregateHost, Instance, Migration, Service
 from evacuator.db.writes import Facts, change, remove
 from evacuator.errors import AggregateExists, AggregateNotFound, HostInAggregate
+from evacuator.evacuation.transitions import UNFINISHED
 
 
 class Members(NamedTuple):
@@ -111,9 +112,10 @@ def put_into_zone(session: Session, host: str, zone: str) -> None:
 
 
 def has_instances(session: Session, host: str) -> bool:
-    """Tell whether a host has an instance."""
-    statement = select(Instance.id).where(Instance.host == host, Instance.deleted.is_(False)).limit(1)
-    return session.scalar(statement) is not None
+    """Tell whether a host has an instance, or is about to: an evacuation brings one there."""
+    here = select(Instance.id).where(Instance.host == host, Instance.deleted.is_(False))
+    arriving = select(Migration.id).where(Migration.dest_compute == host, Migration.status.in_(UNFINISHED))
+    return any(session.scalar(statement.limit(1)) is not None for statement in (here, arriving))
 
 
 def is_zone(session: Session, zone: str) -> bool:

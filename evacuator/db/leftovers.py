@@ -10,12 +10,13 @@ from evacuator.evacuation.transitions import Status
 
 def was_named_since(session: Session, record: Migration, host: str) -> bool:
     """Tell whether a later evacuation of the same instance was to, or from, ``host``."""
-    later = exists().where(Migration.instance_uuid == record.instance_uuid, Migration.id > record.id, _names(host))
+    of_same = Migration.instance_uuid == record.instance_uuid
+    later = exists().where(of_same, Migration.id > record.id, _involves(host))
     return bool(session.scalar(select(later)))
 
 
 def was_seen_gone(session: Session, instance_uuid: str, host: str) -> bool:
-    """Tell whether the last evacuation that names ``host`` was away from it and ended with its guest seen to be gone.
+    """Tell whether the last evacuation with a part for ``host`` was away from it and ended with its guest seen gone.
 
     Nobody looks when the service of a host is deleted: what was completed before the one that there is registered
     proves nothing.
@@ -26,7 +27,7 @@ def was_seen_gone(session: Session, instance_uuid: str, host: str) -> bool:
         Migration.source_compute == host,
         Migration.updated_at > registered.scalar_subquery(),
     )
-    last = select(gone).where(Migration.instance_uuid == instance_uuid, _names(host)).order_by(Migration.id.desc())
+    last = select(gone).where(Migration.instance_uuid == instance_uuid, _involves(host)).order_by(Migration.id.desc())
     return bool(session.scalar(last.limit(1)))
 
 
@@ -44,5 +45,7 @@ def keeps_disk_in_use(session: Session, record: Migration) -> bool:
     return source.storage_id in set(session.scalars(used))
 
 
-def _names(host: str) -> ColumnElement[bool]:
-    return or_(Migration.source_compute == host, Migration.dest_compute == host)
+def _involves(host: str) -> ColumnElement[bool]:
+    # One for which there was no room names the host that was asked for, to which nothing came.
+    named = or_(Migration.source_compute == host, Migration.dest_compute == host)
+    return and_(named, Migration.status != Status.ERROR)

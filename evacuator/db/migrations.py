@@ -145,20 +145,26 @@ def is_late(session: Session, record: Migration, claim_timeout: float) -> bool:
 
 
 def is_at_work(session: Session, host: str, claim_timeout: float) -> bool:
-    """Tell whether ``host`` has an evacuation in hand, or has ended one within ``claim_timeout`` seconds."""
-    ended_lately = and_(Migration.status.not_in(UNFINISHED), Migration.updated_at >= seconds_ago(claim_timeout))
-    work = exists().where(Migration.dest_compute == host, or_(Migration.status == Status.PRE_MIGRATING, ended_lately))
+    """Tell whether ``host`` has an evacuation in hand, or has brought one back within ``claim_timeout`` seconds.
+
+    One that failed proves nothing: others end them, too, and that of one would keep the next waiting.
+    """
+    brought_back = Migration.status.in_({Status.DONE, Status.COMPLETED})
+    lately = and_(brought_back, Migration.updated_at >= seconds_ago(claim_timeout))
+    work = exists().where(Migration.dest_compute == host, or_(Migration.status == Status.PRE_MIGRATING, lately))
     return bool(session.scalar(select(work)))
 
 
 _DONE_AWAY_FROM = select(Migration).where(
     Migration.status == Status.DONE, Migration.source_compute == bindparam("from_host")
 )
-_ONE_THAT_NAMES = (
+_ONE_THAT_INVOLVED = (
     select(Migration.id)
     .where(
         Migration.instance_uuid == bindparam("of_instance"),
         or_(Migration.source_compute == bindparam("its_host"), Migration.dest_compute == bindparam("its_host")),
+        # One for which there was no room names the host that was asked for, to which nothing came.
+        Migration.status != Status.ERROR,
     )
     .limit(1)
 )
@@ -175,7 +181,7 @@ def ownership(session: Session, instance_uuid: str, host: str) -> Ownership | No
     if instance is None:
         return None
     record = by_uuid(session, instance.evacuation_id) if instance.evacuation_id else None
-    named = session.scalar(_ONE_THAT_NAMES, {"of_instance": instance_uuid, "its_host": host})
+    named = session.scalar(_ONE_THAT_INVOLVED, {"of_instance": instance_uuid, "its_host": host})
     return Ownership(
         host=instance.host,
         deleted=instance.deleted,

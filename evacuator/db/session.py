@@ -235,7 +235,7 @@ def open_database(
         driver does not know, or that is not installed.
     """
     try:
-        _require_database(make_url(url))
+        _require_database(_parse(url))
         return _open(url, clock, pool_size, max_retries, patience, idle if patience else 0)
     except (SQLAlchemyError, ImportError, ValueError, TypeError) as error:
         raise NotConfigured(
@@ -243,6 +243,14 @@ def open_database(
             "with evacuator[mysql] installed, or postgresql+psycopg://USER:PASSWORD@HOST/NAME with "
             "evacuator[postgresql]."
         ) from error
+
+
+def _parse(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ValueError:
+        # What Python says of it may be half of a password, so that it is not even kept as the cause.
+        raise ValueError("its port is no number; in a password, @ is written as %40, / as %2F and % as %25") from None
 
 
 def _require_database(url: URL) -> None:

@@ -110,7 +110,8 @@ def close(
         },
     )
     move(transaction, record, step, reason, reason=reason)
-    give_back_unowned(transaction, instance.uuid, record, owner)
+    if step is not Step.NO_HOST:  # of which the host that it names has nothing
+        give_back_unowned(transaction, instance.uuid, record, owner)
     actions.finish_event(transaction, instance.uuid, record.request_id, event, actions.ERROR, reason)
 
 

@@ -31,6 +31,11 @@ MISTAKES = {
     "no such folder": ("db upgrade", DATABASE.format(url="sqlite:////no/where.sqlite"), "unable to open database file"),
     "not a database": ("db upgrade", DATABASE.format(url="sqlite:///{here}/settings.conf"), "file is not a database"),
     "no URL": ("db upgrade", DATABASE.format(url="nonsense"), "[database] connection cannot be used"),
+    "a password with an @": (
+        "db upgrade",
+        DATABASE.format(url="mysql+pymysql://u:p@ss:SECRET@h/evacuator"),
+        "its port is no number; in a password, @ is written as %40",
+    ),
     "no name of a database": ("verify", DATABASE.format(url=f"{MARIADB}h/"), "it names no database"),
     "a parameter that is none": ("verify", DATABASE.format(url=f"{MARIADB}h/e?ssl_mode=1"), "ssl_mode"),
     "an address without brackets": ("api --port 0", DATABASE.format(url=f"{MARIADB}::1/e"), "connection"),

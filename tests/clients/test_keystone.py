@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,17 @@ def cloud(keystone, tmp_path_factory):
         yield site
     finally:
         site.kill()
+
+
+def test_a_keystone_that_takes_a_question_and_is_silent_is_not_waited_for_without_end(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        more = AUTHENTICATION.format(url=f"http://127.0.0.1:{silent.getsockname()[1]}", password=PASSWORD)
+        site = Site(tmp_path / "state", hosts="a", more=f"{more}\nhttp_request_max_retries = 0\n")
+        try:
+            site.start()
+            assert site.request("GET", "/servers", token="a-token").status == 503
+        finally:
+            site.kill()
 
 
 def create(site, token, name):

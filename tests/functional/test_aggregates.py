@@ -119,6 +119,15 @@ def test_a_host_with_servers_stays_in_its_zone(hosts):
     assert hosts.put(f"/os-aggregates/{aggregate}", {"aggregate": {"name": "other"}}).status_int == 200
 
 
+def test_a_host_to_which_a_server_is_being_brought_stays_in_its_zone(hosts):
+    aggregate = make(hosts, hosts=["one"])
+    hosts.force_down("two")
+    server = hosts.add_server("two", availability_zone="east")
+    assert hosts.evacuate(server, {"host": "one"}).status_int == 200
+    assert fault(act(hosts, aggregate, remove_host={"host": "one"}))[1] == 409
+    assert zones(hosts)["one"] == "east"
+
+
 def test_an_aggregate_with_hosts_is_not_deleted(hosts):
     aggregate = make(hosts, hosts=["one"])
     assert fault(hosts.delete(f"/os-aggregates/{aggregate}"))[:2] == ("badRequest", 400)

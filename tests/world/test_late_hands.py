@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import select, update
 
-from evacuator.db.models import ComputeNode, InstanceActionEvent
+from evacuator.db.models import Allocation, ComputeNode, InstanceActionEvent
 from evacuator.engine import clean
 from evacuator.engine.adopt import release_guest
 from evacuator.errors import Conflict
@@ -226,6 +226,52 @@ def test_a_host_that_is_started_under_the_name_of_one_that_was_evacuated_keeps_t
     world.delay(120)
     assert [host for host, _uuid in world.running()] == ["a"]
     assert not world.heard("a").up
+
+
+def test_a_host_to_which_an_evacuation_was_refused_has_nothing_to_do_with_a_guest_that_is_started_there(world):
+    tell_of(
+        world,
+        """
+        create web on a
+        delay 70
+        host a power off
+        force-down a
+        force-down b
+        evacuate web 2.94 to b
+        expect migration 1 error
+        force-up b
+        compute b crash
+        """,
+    )
+    move_guests(world, "a", "b")
+    guest = world.hypervisors / "b" / "guests" / f"{world.instances['web']}.json"
+    guest.write_text(guest.read_text().replace("shutdown", "running"))
+    with pytest.raises(Broken, match=r"(?s)stray-copy: .* may be the only one there is"):
+        tell_of(world, "compute b restart")
+    world.delay(120)
+    assert [host for host, _uuid in world.running()] == ["b"]
+    assert not world.heard("b").up
+
+
+def test_an_evacuation_that_is_refused_gives_back_nothing_of_what_another_one_claims(world):
+    tell_of(
+        world,
+        """
+        create web on b
+        delay 70
+        host b power off
+        force-down b
+        evacuate web 2.94 to c
+        expect migration 1 done
+        host c power off
+        force-down c
+        evacuate web 2.94 to b
+        expect migration 2 error
+        """,
+    )
+    claims = world.database.read(lambda session: sorted(session.scalars(select(Allocation.host))))
+    assert claims == ["b", "c"]
+    tell_of(world, "settle")
 
 
 def test_a_host_that_an_evacuation_came_back_to_removes_what_the_one_before_left(world):

@@ -114,6 +114,25 @@ def test_what_waits_for_a_host_that_dies_is_told_why_no_other_can_have_it(tell):
 
 
 @pytest.mark.parametrize("tell", ["ab"], indirect=True)
+def test_that_one_failed_for_waiting_too_long_is_no_work_of_its_destination(tell):
+    tell(
+        f"""
+        {BUSY}
+        compute b busy
+        evacuate web 2.94
+        evacuate db 2.94
+        evacuate mail 2.94
+        delay 350
+        expect migration 1 failed
+        expect migration 2 failed
+        expect migration 3 failed
+        compute b free
+        settle
+        """
+    )
+
+
+@pytest.mark.parametrize("tell", ["ab"], indirect=True)
 @pytest.mark.parametrize("to", ["", " to b"])
 def test_what_waits_for_a_host_that_reports_up_and_works_on_nothing_fails(tell, to):
     tell(

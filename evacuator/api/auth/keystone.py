@@ -14,6 +14,9 @@ from evacuator.errors import NotConfigured
 
 SECTION = "keystone_authtoken"
 
+#: Seconds that Keystone may be silent over a question, unless ``http_connect_timeout`` says otherwise.
+PATIENCE = 10
+
 #: Where the application inside of the middleware leaves what the middleware told it.
 TOLD = "evacuator.identity"
 
@@ -45,6 +48,8 @@ class Keystone:
             conf.register_opts(options, group=group)
         # What restricted application credentials call this service.
         conf.set_default("service_type", "compute", group=SECTION)
+        # By itself it would wait for ever, and soon every thread for a Keystone that took its question and went.
+        conf.set_default("http_connect_timeout", PATIENCE, group=SECTION)
         if not conf[SECTION].auth_type:
             raise NotConfigured(
                 reason=f"[api] auth_strategy = keystone needs a user that may validate tokens: set auth_type, "

@@ -112,7 +112,11 @@ def _is_about_to_go(site: Site, guest: FoundGuest) -> bool:
 def _was_brought(census: Census, guest: FoundGuest) -> bool:
     """Tell whether the last evacuation that names the host where a guest is may have brought, or left, it there."""
     records = census.records_of.get(guest.instance, ())
-    named = [record for record in records if guest.host in (record.source, record.destination)]
+    named = [
+        record
+        for record in records
+        if guest.host in (record.source, record.destination) and record.status != Status.ERROR
+    ]
     return bool(named) and not (named[-1].status == Status.COMPLETED and named[-1].source == guest.host)
 
 

@@ -17,7 +17,7 @@ ANYBODY = RequestContext(user_id="u", project_id="p")
 
 def test_files_in_the_folder_are_shown_as_images(tmp_path):
     (tmp_path / "debian-12.qcow2").write_bytes(b"12345")
-    images = FolderImages(tmp_path)
+    images = FolderImages(ImageFolder(tmp_path))
 
     (image,) = images.list(ANYBODY)
 
@@ -32,7 +32,7 @@ def test_files_in_the_folder_are_shown_as_images(tmp_path):
 
 def test_a_checksum_is_that_of_the_file_as_it_is_now(tmp_path):
     path = tmp_path / "debian-12.raw"
-    images = FolderImages(tmp_path)
+    images = FolderImages(ImageFolder(tmp_path))
     for content in (b"first", b"second and longer"):
         path.write_bytes(content)
         (image,) = images.list(ANYBODY)
@@ -44,12 +44,12 @@ def test_what_is_no_file_is_no_image(tmp_path):
     (tmp_path / "folder.raw").mkdir()
     (tmp_path / "gone.raw").symlink_to(tmp_path / "nowhere")
     (tmp_path / "notes.txt").write_text("no image")
-    assert FolderImages(tmp_path).list(ANYBODY) == []
-    assert FolderImages(tmp_path / "nowhere").list(ANYBODY) == []
+    assert FolderImages(ImageFolder(tmp_path)).list(ANYBODY) == []
+    assert FolderImages(ImageFolder(tmp_path / "nowhere")).list(ANYBODY) == []
 
 
 def test_a_folder_that_cannot_be_read_is_said_to_be_so(tmp_path):
-    unreadable = FolderImages(tmp_path / ("x" * 300))
+    unreadable = FolderImages(ImageFolder(tmp_path / ("x" * 300)))
     with pytest.raises(ImagesUnavailable, match="The images cannot be read"):
         unreadable.list(ANYBODY)
     with pytest.raises(ImagesUnavailable, match="The images cannot be read"):
@@ -100,3 +100,23 @@ def test_what_cannot_be_read_has_no_checksum_and_is_not_tried_again_and_again(tm
     for _ in range(3):
         assert book.look_up([image], 30) == {}
     assert caplog.text.count("The checksum of") == 1
+
+
+class Silent(ImageFolder):
+    """One on a machine that has died."""
+
+    died = threading.Event()
+
+    def list(self):
+        self.died.wait()
+        return []
+
+
+def test_a_folder_that_does_not_answer_is_not_waited_for(tmp_path):
+    images = FolderImages(Silent(tmp_path), patience=0.01)
+    try:
+        for _ask in range(8):
+            with pytest.raises(ImagesUnavailable):
+                images.list(ANYBODY)
+    finally:
+        Silent.died.set()

@@ -10,6 +10,7 @@ from evacuator.api.errors import PolicyForbids
 from evacuator.api.policies import Policy, get_enforcer
 from evacuator.api.resources.server_actions import ACTIONS
 from evacuator.context import RequestContext
+from evacuator.errors import NotConfigured
 
 MEMBER = RequestContext(user_id="user", project_id="project", roles=["member", "reader"])
 READER = RequestContext(user_id="user", project_id="project", roles=["reader"])
@@ -47,6 +48,28 @@ def test_a_policy_file_is_read_again_when_it_changes(tmp_path):
     assert not policy.allows(MEMBER, policies.EVACUATE)
     now[0] += 0.1
     assert policy.allows(MEMBER, policies.EVACUATE)
+
+
+def test_a_policy_file_that_is_spoilt_leaves_in_force_what_it_said_before(tmp_path, caplog):
+    now = [100.0]
+    file = tmp_path / "policy.yaml"
+    file.write_text(f'"{policies.EVACUATE}": "role:member"\n')
+    policy = make(tmp_path, look_seconds=0.1, clock=lambda: now[0])
+    file.write_text(f'"{policies.EVACUATE}": "role:reader\n')
+    for _look in range(2):
+        now[0] += 0.1
+        assert policy.allows(MEMBER, policies.EVACUATE)
+        assert not policy.allows(READER, policies.EVACUATE)
+    assert "What the policy file said before stays in force" in caplog.text
+    file.write_text(f'"{policies.EVACUATE}": "role:reader"\n')
+    now[0] += 0.1
+    assert policy.allows(READER, policies.EVACUATE)
+
+
+def test_a_policy_file_that_is_spoilt_from_the_beginning_is_refused(tmp_path):
+    (tmp_path / "policy.yaml").write_text(f'"{policies.EVACUATE}": "role:reader\n')
+    with pytest.raises(NotConfigured, match=r"\[oslo_policy\] policy_file cannot be used"):
+        make(tmp_path)
 
 
 METHODS = ("get", "post", "put", "patch", "delete")
