@@ -45,13 +45,17 @@ class Asked:
 
 @dataclass
 class Ledger:
-    """What the clients saw. ``mischief``: how often each of it happened; ``since``: seconds since 1970."""
+    """What the clients saw. ``mischief``: how often each of it happened; ``since``: seconds since 1970.
+
+    ``troubles``: answers that none of them could make anything of.
+    """
 
     asked: list[Asked] = field(default_factory=list)
     answers: Counter[str] = field(default_factory=Counter)
     mischief: Counter[str] = field(default_factory=Counter)
     since: float = field(default_factory=time.time)
     servers: set[str] = field(default_factory=set)
+    troubles: list[str] = field(default_factory=list)
     guard: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -80,6 +84,9 @@ class Client(threading.Thread):
                 self._count("no answer")
                 # Whoever asks again at once takes the machine from those who start again.
                 self._stopping.wait(0.2)
+            except Exception as error:  # noqa: BLE001 - else it would be missed, and all that it still had to do
+                with self._ledger.guard:
+                    self._ledger.troubles.append(f"{self.name} came to {error!r}")
 
     def _do_something(self) -> None:
         fenced = self._fences.hosts
@@ -201,15 +208,18 @@ class Client(threading.Thread):
             headers["X-OpenStack-Request-ID"] = request_id
         data = None if body is None else json.dumps(body).encode()
         try:
-            url = f"{self._cluster.url}/v2.1{path}"
-            request = urllib.request.Request(url, data, headers, method=method)
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+            request = urllib.request.Request(f"{self._cluster.url}/v2.1{path}", data, headers, method=method)
+            with _open(request) as response:
                 return _answer(response)
-        except urllib.error.HTTPError as error:
-            with error:
-                return _answer(error)
         except (OSError, HTTPException, ZeroDivisionError) as error:  # the last: no API process is left to ask
             raise Unanswered from error
+
+
+def _open(request: urllib.request.Request) -> Any:
+    try:
+        return urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as answer:
+        return answer
 
 
 def _answer(response: Any) -> Answer:

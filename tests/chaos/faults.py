@@ -411,10 +411,14 @@ def operator_forces_up(stage: Stage) -> bool:
         return False
     host = stage.random.choice(fenced)
     with stage.fences.counted_on(host) as is_off:
-        if is_off:
-            eventually(lambda: stage.cluster.force_down(host, forced=False).status in (200, 400), stage.stopping, 10)
-            stage.force_down(host, forced=True)
-    return is_off
+        if not is_off:
+            return False
+        # It is refused while the host owes a cleaning, which is an answer, too.
+        answered = eventually(
+            lambda: stage.cluster.force_down(host, forced=False).status in (200, 400), stage.stopping, 10
+        )
+        stage.force_down(host, forced=True)
+    return answered
 
 
 FAULTS: dict[str, tuple[Callable[[Stage], bool], int]] = {

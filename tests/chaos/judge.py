@@ -13,6 +13,7 @@ _BY_MIGRATION = re.compile(r"migration (\d+) attempt \d+")
 
 def violations(cluster: Cluster, ledger: Ledger) -> Iterator[str]:
     """Yield every broken promise as a sentence: by the database, by ``evacuator verify`` and by every journal."""
+    yield from ledger.troubles
     for migration, status, destination in cluster.unfinished():
         yield f"migration {migration} never ended: it is {status}, its destination {destination}"
     recorded = {request for (request,) in cluster.sql("SELECT request_id FROM migrations")}

@@ -10,15 +10,18 @@ from dataclasses import replace
 
 import libvirt
 import pytest
+from oslo_config import cfg
 
 from evacuator import errors
+from evacuator.conf import opts
 from evacuator.evacuation.states import PowerState
 from evacuator.keys.manager import Key
 from evacuator.virt.driver import DiskSource, Driver, Guest
-from evacuator.virt.libvirt import definition
+from evacuator.virt.libvirt import definition, domains
 from evacuator.virt.libvirt.connection import Timing
 from evacuator.virt.libvirt.definition import HostChanges
 from evacuator.virt.libvirt.disks import DiskFolder
+from evacuator.virt.libvirt.settings import LibvirtSettings
 from tests.libvirt import witness
 from tests.libvirt.lab import TEMPLATE, eventually
 from tests.libvirt.luks import Volume
@@ -68,6 +71,25 @@ def info(disk):
     """Return what QEMU says of a disk."""
     command = ["qemu-img", "info", "-U", "--output=json", str(disk)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+RBD = """
+<disk type='network'>
+  <driver name='qemu' type='raw'/>
+  <source protocol='rbd' name='pool/web'><host name='192.0.2.9'/></source>
+  <target dev='vda' bus='virtio'/>
+</disk>
+"""
+DISK = TEMPLATE[TEMPLATE.index("<disk") : TEMPLATE.index("<memballoon")]
+
+
+def with_firmware(lab, template=TEMPLATE):
+    """Return a template of guests with firmware, and the file that keeps its variables."""
+    firmware, variables = lab.instances / "firmware.fd", lab.instances / "web_VARS.fd"
+    for file in (firmware, variables):
+        file.write_bytes(b"\0" * (1 << 18))
+    uefi = f"<loader readonly='yes' type='pflash'>{firmware}</loader><nvram>{variables}</nvram></os>"
+    return template.replace("</os>", uefi), variables
 
 
 def domain_xml(host, guest, flags=libvirt.VIR_DOMAIN_XML_INACTIVE):
@@ -140,13 +162,10 @@ class TestWhatItLeavesBehind:
     def test_disks_that_are_not_ours_are_not_deleted_and_what_belongs_to_them_neither(
         self, lab, make_driver, guest, folder
     ):
-        adopted, firmware = getattr(lab, folder) / "web.qcow2", lab.instances / "firmware.fd"
-        variables = lab.instances / "web_VARS.fd"
+        adopted = getattr(lab, folder) / "web.qcow2"
         witness.build(adopted)
-        for file in (firmware, variables):
-            file.write_bytes(b"\0" * (1 << 18))
-        uefi = f"<loader readonly='yes' type='pflash'>{firmware}</loader><nvram>{variables}</nvram></os>"
-        driver = make_driver("a", template=TEMPLATE.replace("$disk", str(adopted)).replace("</os>", uefi))
+        template, variables = with_firmware(lab, TEMPLATE.replace("$disk", str(adopted)))
+        driver = make_driver("a", template=template)
         driver.define(guest, DiskSource.EXISTING, "req")
 
         driver.destroy(guest.uuid, "req-delete", disks=True)
@@ -154,6 +173,49 @@ class TestWhatItLeavesBehind:
         assert driver.find(guest.uuid) is None
         assert adopted.exists()
         assert variables.exists()
+
+    @pytest.mark.parametrize(
+        ("disk", "named"),
+        [
+            (RBD, "vda (network)"),
+            ("", ""),
+        ],
+    )
+    def test_what_belongs_to_a_guest_with_no_disk_that_was_made_here_stays(
+        self, lab, make_driver, guest, caplog, disk, named
+    ):
+        template, variables = with_firmware(lab, TEMPLATE.replace(DISK, disk))
+        driver = make_driver("a", template=template)
+        driver.define(guest, DiskSource.EXISTING, "req")
+
+        driver.destroy(guest.uuid, "req-delete", disks=True)
+
+        assert driver.find(guest.uuid) is None
+        assert variables.exists()
+        assert named in caplog.text
+
+    def test_what_belongs_to_a_disk_that_an_earlier_call_deleted_goes_too(self, lab, make_driver, guest):
+        template, variables = with_firmware(lab)
+        driver = make_driver("a", template=template)
+        driver.define(guest, DiskSource.EXISTING, "req")
+        (lab.instances / f"{guest.uuid}.qcow2").unlink()
+
+        driver.destroy(guest.uuid, "req-delete", disks=True)
+
+        assert driver.find(guest.uuid) is None
+        assert not variables.exists()
+
+    def test_the_disk_of_a_guest_that_could_not_be_defined_is_deleted_with_it(self, lab, make_driver):
+        guest = a_guest()
+        driver = make_driver("a", template=TEMPLATE.replace("type='$virt_type'", "type='xen'"))
+        with pytest.raises(errors.DriverError, match="cannot virtualise"):
+            driver.define(guest, DiskSource.NEW, "req")
+        assert driver.find(guest.uuid) is None
+
+        driver.destroy(guest.uuid, "cleaning of a", disks=False)
+        assert (lab.instances / f"{guest.uuid}.qcow2").exists()
+        driver.destroy(guest.uuid, "req-delete", disks=True)
+        assert list(lab.instances.iterdir()) == []
 
     def test_a_guest_with_managed_memory_and_snapshots_is_forgotten_with_them(self, lab, driver, guest):
         driver.define(guest, DiskSource.EXISTING, "req")
@@ -265,6 +327,60 @@ class TestWhatItLeavesBehind:
     def test_two_hosts_of_one_process_are_not_the_same_hypervisor(self, lab, make_driver, driver):
         with pytest.raises(errors.NotConfigured, match=r"\[host:b\]"):
             make_driver("b", uri=lab["a"].uri)
+
+
+class TestWhatComesTooLate:
+    """A proof of ownership is good for half of the down time: no longer is anything done that needs one."""
+
+    @pytest.mark.parametrize(("effect", "down_time", "prompt"), [(60, 60, 30.0), (60, 20, 10.0), (8, 60, 4.0)])
+    def test_neither_a_proof_nor_the_time_for_an_effect_is_used_up(self, tmp_path, effect, down_time, prompt):
+        file, conf = tmp_path / "evacuator.conf", cfg.ConfigOpts()
+        file.write_text(f"[DEFAULT]\nservice_down_time = {down_time}\n[libvirt]\neffect_timeout = {effect}\n")
+        opts.register_all(conf)
+        conf(["--config-file", str(file)])
+
+        settings = LibvirtSettings.from_conf(conf, "a")
+
+        assert settings.prompt == prompt
+        assert prompt < settings.folder.patience < settings.timing.effect
+
+    def test_nothing_is_started(self, lab, make_driver, guest):
+        driver = make_driver("a", service_down_time=0.0)
+        driver.define(guest, DiskSource.EXISTING, "req")
+
+        with pytest.raises(errors.DriverError, match="came to the start of instance"):
+            driver.power_on(guest.uuid, "req")
+        assert lab["a"].guest_pids() == []
+
+    def test_nothing_is_started_for_the_reason_why_it_could_not_be(self):
+        """QEMU died without a word, after so long that the instance may be another host's."""
+        allowed, started = iter([True, False]), []
+
+        def require_prompt():
+            if not next(allowed):
+                raise errors.DriverError(reason="too late")
+
+        class Wordless:
+            def create(self):
+                started.append("once")
+                raise libvirt.libvirtError("QEMU unexpectedly closed the monitor")
+
+            def isActive(self):  # noqa: N802 - libvirt's
+                return False
+
+        with pytest.raises(errors.DriverError, match="too late"):
+            domains.create(Wordless(), require_prompt)
+        assert started == ["once"]
+
+    @pytest.mark.parametrize("defined", [True, False])
+    def test_no_disk_is_deleted(self, lab, make_driver, guest, defined):
+        driver = make_driver("a", service_down_time=0.0)
+        if defined:
+            driver.define(guest, DiskSource.EXISTING, "req")
+
+        with pytest.raises(errors.HypervisorUnknown, match="none was deleted"):
+            driver.destroy(guest.uuid, "req-delete", disks=True)
+        assert (lab.instances / f"{guest.uuid}.qcow2").exists()
 
 
 class TestRefusals:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import subprocess
+import time
 import uuid as uuids
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,10 @@ MARKER = ".evacuator-storage"
 
 @dataclass(frozen=True)
 class DiskFolder:
-    """Where the disks of new instances are, and the images they are made from."""
+    """Where the disks of new instances are, and the images they are made from.
+
+    ``patience``: how long making one may take, in seconds: less than its caller waits.
+    """
 
     host: str
     instances: Path
@@ -135,9 +139,13 @@ class DiskFolder:
         """
         self.leave(guest.uuid)  # by an attempt that died; only one is under way here at a time
         made = self.instances / f".{guest.uuid}.{self.host}.{uuids.uuid4().hex[:8]}"
-        self._fill(made, guest)
-        made.chmod(self.mode)
-        self.path_of(guest.uuid).hardlink_to(made)
+        try:
+            self._fill(made, guest)
+            made.chmod(self.mode)
+            self.path_of(guest.uuid).hardlink_to(made)
+        except (OSError, errors.DriverError):
+            made.unlink(missing_ok=True)
+            raise
 
     @contextlib.contextmanager
     def _explained(self, uuid: str, what: str) -> Iterator[None]:
@@ -149,16 +157,17 @@ class DiskFolder:
 
     def _fill(self, disk: Path, guest: Guest) -> None:
         size = max(guest.disk_gb * GIB, 1 << 20)
+        qemu_img = _QemuImg(self.patience)
         if guest.image_ref is None:
-            self._qemu_img("create", "-q", "-f", "qcow2", str(disk), str(size))
+            qemu_img.run("create", "-q", "-f", "qcow2", str(disk), str(size))
             return
         image, kind = self._image(guest.image_ref)
-        size = max(size, self._virtual_size(image, kind))
+        size = max(size, qemu_img.virtual_size(image, kind))
         if self.copies:
-            self._qemu_img("convert", "-f", kind, "-O", "qcow2", str(image), str(disk))
-            self._qemu_img("resize", "-q", "-f", "qcow2", str(disk), str(size))
+            qemu_img.run("convert", "-f", kind, "-O", "qcow2", str(image), str(disk))
+            qemu_img.run("resize", "-q", "-f", "qcow2", str(disk), str(size))
         else:
-            self._qemu_img("create", "-q", "-f", "qcow2", "-F", kind, "-b", str(image), str(disk), str(size))
+            qemu_img.run("create", "-q", "-f", "qcow2", "-F", kind, "-b", str(image), str(disk), str(size))
 
     def _image(self, image_ref: str) -> tuple[Path, str]:
         image = ImageFolder(self.images).find(image_ref)
@@ -170,16 +179,37 @@ class DiskFolder:
             f"does not come by itself: put it there as {image_ref} with the ending {endings}."
         )
 
-    def _virtual_size(self, image: Path, kind: str) -> int:
-        return int(json.loads(self._qemu_img("info", "-U", "-f", kind, "--output=json", str(image)))["virtual-size"])
 
-    def _qemu_img(self, *arguments: str) -> str:
-        command = ["qemu-img", *arguments]
+class _QemuImg:
+    """qemu-img: all that it is asked to do has to be done within ``patience`` seconds from now."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._deadline = time.monotonic() + patience
+
+    def virtual_size(self, image: Path, kind: str) -> int:
+        """Return the size of the disk that a guest sees, in bytes.
+
+        :raises DriverError: as of :meth:`run`.
+        """
+        return int(json.loads(self.run("info", "-U", "-f", kind, "--output=json", str(image)))["virtual-size"])
+
+    def run(self, *arguments: str) -> str:
+        """Return what it prints.
+
+        :raises DriverError: it failed, or took too long and was killed.
+        """
+        command, left = ["qemu-img", *arguments], max(0.0, self._deadline - time.monotonic())
         try:
             done = subprocess.run(  # noqa: S603 - no shell; the paths are ours
-                command, capture_output=True, text=True, check=False, timeout=self.patience, stdin=subprocess.DEVNULL
+                command, capture_output=True, text=True, check=False, timeout=left, stdin=subprocess.DEVNULL
             )
-        except (OSError, subprocess.TimeoutExpired) as error:
+        except subprocess.TimeoutExpired as error:
+            raise errors.DriverError(
+                reason=f"qemu-img {arguments[0]} took longer than the {self._patience:g} seconds that making a disk "
+                "may take: raise [libvirt] effect_timeout, or set disk_from_image = overlay."
+            ) from error
+        except OSError as error:
             raise errors.DriverError(reason=f"qemu-img could not be run: {error}.") from error
         if done.returncode != 0:
             said = " ".join(done.stderr.split())

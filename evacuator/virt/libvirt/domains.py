@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import libvirt
@@ -10,7 +10,7 @@ import libvirt
 from evacuator.evacuation.states import PowerState
 from evacuator.virt.driver import KnownGuest, work_of
 from evacuator.virt.libvirt import definition, refusals
-from evacuator.virt.libvirt.connection import Call, Connection
+from evacuator.virt.libvirt.connection import Connection
 from evacuator.virt.libvirt.definition import Mark
 
 LOG = logging.getLogger(__name__)
@@ -158,8 +158,9 @@ def ask_to_shut_down(conn: Any, uuid: str) -> bool:
     return True
 
 
-def create(call: Call, domain: Any) -> None:
-    """Start a guest that does not run."""
+def create(domain: Any, require_prompt: Callable[[], None]) -> None:
+    """Start a guest that does not run, for which ``require_prompt`` raises when it is too late."""
+    require_prompt()
     try:
         domain.create()
     except libvirt.libvirtError as error:
@@ -168,7 +169,7 @@ def create(call: Call, domain: Any) -> None:
         if not refusals.gave_no_reason(error):
             raise
         # Once more, for the reason.
-        call.require_wanted()
+        require_prompt()
         domain.create()
 
 

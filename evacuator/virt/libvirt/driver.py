@@ -76,8 +76,7 @@ class LibvirtDriver:
         self._connection = Connection(host, settings.uri, settings.timing)
         self._listener = Listener(host, settings.uri, self._happened, self._rebooted)
         self._files = Lanes(f"{host} files")
-        # The other half of an effect's time is for QEMU; what has to come before it must not use up the proof.
-        self._prompt = settings.timing.effect / 2
+        self._prompt = settings.prompt
         self._loans = Loans(host, self._prompt)
         self._facts: tuple[int, HypervisorFacts] | None = None
         self._events: queue.SimpleQueue[tuple[str, PowerState] | None] = queue.SimpleQueue()
@@ -221,8 +220,9 @@ class LibvirtDriver:
         """Stop the guest, delete its disks where ``disks``, and forget it.
 
         Only what we made is deleted, not what an adopted guest brought. The guest is forgotten last, so that a call
-        which is repeated still finds its disks.
+        which is repeated still finds its disks. One that could not be defined has left its disk all the same.
         """
+        begun = boot_clock()
 
         def stop(call: Call) -> list[Disk] | None:
             domain = domains.lookup(call.conn, uuid)
@@ -233,15 +233,32 @@ class LibvirtDriver:
 
         LOG.info("%s: destroy %s%s [%s]", self.host, uuid, " with its disks" if disks else "", cause)
         found = self._connection.do(stop)
+        files = disks and self._delete_disks(uuid, found, begun)
+        if found is not None:
+            self._connection.do(lambda call: self._forget(call, uuid, files=files))
+
+    def _delete_disks(self, uuid: str, found: list[Disk] | None, begun: float) -> bool:
+        """Delete the disk that was made here; tell whether that was the only one that the guest had.
+
+        ``found``: those that the guest has; None where there is no guest.
+        """
         if found is None:
-            return
-        left: list[str] = []
-        if disks:
-            paths = [disk.path for disk in found if disk.path is not None and disk.written]
-            left = self._on_files(lambda: self._folder.delete(uuid, paths), self._settings.timing.effect)
-            if left:
-                LOG.warning("%s: not ours, so not deleted with %s: %s", self.host, uuid, ", ".join(left))
-        self._connection.do(lambda call: self._forget(call, uuid, files=disks and not left))
+            named = [str(self._folder.path_of(uuid))]
+        else:
+            named = [disk.path or f"{disk.target} ({disk.kind})" for disk in found if disk.written]
+
+        def delete() -> list[str]:
+            # Whoever was frozen on the way here, or waited for the storage, may come to a disk that is another host's.
+            if boot_clock() - begun > self._prompt:
+                reason = f"it took too long to come to the disks of instance {uuid}, so none was deleted"
+                raise errors.HypervisorUnknown(host=self.host, reason=reason)
+            return self._folder.delete(uuid, named)
+
+        left: list[str] = self._on_files(delete, self._settings.timing.effect)
+        if left:
+            LOG.warning("%s: not ours, so not deleted with %s: %s", self.host, uuid, ", ".join(left))
+        # Of a guest without disks, too, the firmware variables are what its owner brought.
+        return bool(named) and not left
 
     def set_aside(self, uuid: str, cause: str) -> None:
         """Rename the disk."""
@@ -337,8 +354,7 @@ class LibvirtDriver:
                 domain.pMWakeup()
             else:
                 with self._loans.lent(call, start.keys, start.cause):
-                    self._require_prompt(call, start)
-                    domains.create(call, domain)
+                    domains.create(domain, lambda: self._require_prompt(call, start))
 
     def _require_prompt(self, call: Call, start: Start) -> None:
         call.require_wanted()
@@ -397,11 +413,7 @@ class LibvirtDriver:
         This process would find its own machine's there, or another host's.
         """
         if self._settings.is_remote:
-            reason = (
-                f"The disk of instance {uuid} on host {self.host} is on storage of that host, which cannot be reached "
-                "from here: run `evacuator compute` there."
-            )
-            raise errors.DriverError(reason=reason)
+            raise errors.FilesOutOfReach(uuid=uuid, host=self.host)
 
     @contextlib.contextmanager
     def _explained(self, uuid: str) -> Iterator[None]:

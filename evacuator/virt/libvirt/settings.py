@@ -22,6 +22,7 @@ class LibvirtSettings:
     template: DomainTemplate
     folder: DiskFolder
     timing: Timing
+    service_down_time: float = 60.0
     shutdown_timeout: float = 60.0
     storage_id: str | None = None
     local_gb: int | None = None
@@ -30,6 +31,14 @@ class LibvirtSettings:
     ram_allocation_ratio: float = 1.0
     reserved_memory_mb: int = 512
     changes: HostChanges = field(default_factory=HostChanges)
+
+    @property
+    def prompt(self) -> float:
+        """Within how many seconds what needs a proof is done: after half of the down time that is too old.
+
+        The other half of an effect's time is for QEMU; what has to come before it must not use up the proof.
+        """
+        return min(self.timing.effect, self.service_down_time) / 2
 
     @property
     def is_remote(self) -> bool:
@@ -55,9 +64,11 @@ class LibvirtSettings:
                 images=Path(group.images_path),
                 copies=group.disk_from_image == "copy",
                 mode=_mode(group.disk_mode),
-                patience=group.effect_timeout,
+                # Whoever waits for a disk as long as for any effect is to hear why there is none.
+                patience=group.effect_timeout * 0.9,
             ),
             timing=Timing(call=group.call_timeout, effect=group.effect_timeout),
+            service_down_time=conf.service_down_time,
             shutdown_timeout=group.shutdown_timeout,
             storage_id=of_host(conf, host, "storage_id"),
             local_gb=group.local_gb,

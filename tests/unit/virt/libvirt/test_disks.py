@@ -13,6 +13,7 @@ GUEST = Guest(str(uuid.uuid4()), "n", 1, 64, 3, None, "p")
 
 FAKE_QEMU_IMG = """#!/bin/sh
 echo "$@" >> "$(dirname "$0")/calls"
+[ ! -e "$(dirname "$0")/slow" ] || trap 'exec sleep 0.4' EXIT
 [ ! -e "$(dirname "$0")/broken" ] || { echo "disk full" >&2; exit 1; }
 case $1 in
 info) echo '{"virtual-size": 5368709120}' ;;
@@ -38,8 +39,8 @@ def make(tmp_path):
     for name in ("new-disks", "images"):
         (tmp_path / name).mkdir()
 
-    def folder(host="a", *, copies=False):
-        return DiskFolder(host, tmp_path / "new-disks", tmp_path / "images", copies, 0o640, 10.0)
+    def folder(host="a", *, copies=False, patience=10.0):
+        return DiskFolder(host, tmp_path / "new-disks", tmp_path / "images", copies, 0o640, patience)
 
     return folder
 
@@ -163,6 +164,18 @@ def test_a_tool_that_fails_leaves_nothing_and_its_words(tools, make):
     with pytest.raises(errors.DriverError, match="disk full"):
         make().make(GUEST)
     assert names(make()) == []
+
+
+@pytest.mark.parametrize("making", ["make", "make_again"])
+def test_what_takes_too_long_in_all_leaves_nothing_and_says_what_to_do(tools, make, making):
+    folder = make(copies=True, patience=1.0)
+    (folder.images / "i.raw").write_text("image")
+    (image,) = ImageFolder(folder.images).list()
+    (tools / "slow").touch()
+
+    with pytest.raises(errors.DriverError, match=r"qemu-img \w+ took longer than the 1 seconds .*effect_timeout"):
+        getattr(folder, making)(Guest(GUEST.uuid, "n", 1, 64, 3, image.id, "p"))
+    assert names(folder) == []
 
 
 def test_a_tool_that_is_missing_is_said_to_be(make, monkeypatch, tmp_path):
