@@ -61,7 +61,9 @@ def run(args: argparse.Namespace) -> int:
         database = wiring.database_of(conf, default=state_dir.sqlite_url(directory))
         closing.callback(database.close)
         refuse_two_truths(directory, database)
-        schema.upgrade(database)
+        if not schema.is_newer(schema.current(database)):
+            # Else a later release was here and was taken back: what it made of the schema this one can use as well.
+            schema.upgrade(database)
         messaging = wiring.messaging_of(conf)
         closing.callback(messaging.close)
         engine = wiring.engine_of(conf, database, messaging)

@@ -3,6 +3,7 @@
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -122,9 +123,10 @@ class ComputeService:
         What does not is left as it is recorded, for the next start.
         """
         self._fall_silent()
+        latest = time.monotonic() + timeout
         for timer in self._timers:
-            timer.join(timeout)
-        if self._workers.stop(timeout):
+            timer.join(max(0.0, latest - time.monotonic()))
+        if self._workers.stop(max(0.0, latest - time.monotonic())):
             self._manager.host.driver.close()
         else:
             # Closed under it, the driver would look like a hypervisor that is silent, and that may end an evacuation.

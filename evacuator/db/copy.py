@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
-from sqlalchemy import Connection, Table, delete, func, insert, select, text
+from sqlalchemy import Connection, Table, delete, func, insert, select, text, update
 
 from evacuator.db import schema
-from evacuator.db.models import Flavor, Model
+from evacuator.db.clock import now
+from evacuator.db.models import Flavor, Model, Service
 from evacuator.db.session import Database
 from evacuator.errors import NotConfigured
 
@@ -31,7 +32,10 @@ def copy_all(source: Database, target: Database, upgrade_source: str = schema.UP
     with source.engine.connect() as reading, target.engine.begin() as writing:
         _require_empty(writing)
         writing.execute(delete(GIVEN))
-        return {table.name: _copy(table, reading, writing) for table in Model.metadata.sorted_tables}
+        copied = {table.name: _copy(table, reading, writing) for table in Model.metadata.sorted_tables}
+        # The new clock may be behind the old one's, and would take the dead for the living until it has caught up.
+        writing.execute(update(Service).where(Service.last_seen > now()).values(last_seen=now(), up_since=now()))
+        return copied
 
 
 def _require_empty(target: Connection) -> None:

@@ -58,6 +58,11 @@ def leave_who_is_of_no_use(context: ExceptionContext) -> None:
         context.is_disconnect = True
 
 
+def takes_no_writes(context: ExceptionContext) -> bool:
+    """Tell whether the server let nothing be written because another one is the primary now."""
+    return _is_any(context.original_exception, READ_ONLY)
+
+
 def _was_never_made(error: BaseException) -> bool:
     """Tell whether it is psycopg's for a server that was not reached, or that did not say why it hung up."""
     return type(error).__name__ in {"OperationalError", "ConnectionTimeout"} and getattr(error, "sqlstate", "") is None

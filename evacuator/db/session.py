@@ -12,14 +12,14 @@ from typing import Any, TypeVar
 from oslo_db import api as oslo_db_api
 from oslo_db import exception as db_errors
 from oslo_db.sqlalchemy import exc_filters
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event, make_url
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from evacuator import metrics
 from evacuator.db import patterns
 from evacuator.db.clock import SQLITE_FUNCTION
-from evacuator.db.refusals import answering, is_transient, leave_who_is_of_no_use
+from evacuator.db.refusals import answering, is_transient, leave_who_is_of_no_use, takes_no_writes
 from evacuator.errors import DatabaseRefuses, DatabaseUnavailable, NotConfigured, Overtaken
 
 Clock = Callable[[], datetime]
@@ -99,6 +99,10 @@ class Transaction(Session):
             effect()
 
 
+class _OvertakenByOurselves(Exception):
+    """An earlier run, of which nobody had heard, was committed during this one."""
+
+
 class Database:
     """The database, as two ways to use it: ``read`` and ``write``.
 
@@ -162,7 +166,8 @@ class Database:
 
         When the connection is lost during the commit, nobody knows whether it happened; ``work`` then runs a second
         time and its conditional writes find out. What waited for the first commit takes effect, once, if it is seen to
-        have happened by what it ``leaves``: whatever comes of the second run, and before what waits for that.
+        have happened by what it ``leaves``: whatever comes of the second run, and before what waits for that. Where it
+        happened only while the second ran, a third begins with what it left.
 
         :raises Overtaken: a conditional write of ``work`` found its row changed; nothing is written.
         :raises DatabaseUnavailable: the connection was lost each time, or the database refuses.
@@ -170,10 +175,11 @@ class Database:
         unheard: list[Transaction] = []
         committed: list[Transaction] = []
 
-        def look(session: Session) -> None:
+        def look(session: Session) -> bool:
             found = [earlier for earlier in unheard if earlier.is_found_by(session)]
             unheard[:] = [earlier for earlier in unheard if earlier not in found]
             committed.extend(found)
+            return bool(found)
 
         def once() -> T:
             with self._turn, Transaction(self._writer) as transaction:
@@ -181,16 +187,24 @@ class Database:
                 unheard.append(transaction)
                 try:
                     result = work(transaction)
-                except Overtaken:
-                    look(transaction)  # perhaps by ourselves: the server was not done yet with that commit
+                except Overtaken as overtaken:
+                    # Perhaps by ourselves: the server was not done yet with that commit.
+                    if look(transaction):
+                        raise _OvertakenByOurselves from overtaken
                     raise
                 transaction.commit()
             committed.append(unheard.pop())
             return result
 
+        def until_overtaken_by_nobody() -> T:
+            while True:
+                with suppress(_OvertakenByOurselves):
+                    result: T = self._again_if_lost(once)
+                    return result
+
         try:
             with answering():
-                result: T = self._again_if_lost(once)
+                result = until_overtaken_by_nobody()
         except DatabaseRefuses as refusal:
             if any(earlier.may_be_committed for earlier in unheard):
                 # It refuses now, and may not have when it was first asked: "nothing was written" would be a guess.
@@ -334,6 +348,7 @@ def _open(url: str, clock: Clock, pool_size: int, max_retries: int, patience: in
     writer = _engine(url, options | {"isolation_level": "READ COMMITTED"})
     _require_parameters(writer)
     reader = _engine(url, options | {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True})
+    _leave_together(writer, reader)
     return Database(writer, reader, max_retries=max_retries)
 
 
@@ -342,6 +357,15 @@ def _engine(url: str, options: Mapping[str, Any]) -> Engine:
     event.listen(engine, "handle_error", leave_who_is_of_no_use)
     exc_filters.register_engine(engine)
     return engine
+
+
+def _leave_together(writer: Engine, reader: Engine) -> None:
+    """Have nobody read from a server that takes no writes any more, and may be behind: nothing there would tell."""
+
+    @event.listens_for(writer, "handle_error")
+    def left(context: ExceptionContext) -> None:
+        if takes_no_writes(context):
+            reader.dispose()
 
 
 def _prepare_sqlite(engine: Engine, clock: Clock) -> None:

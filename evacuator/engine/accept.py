@@ -29,7 +29,7 @@ from evacuator.errors import (
 )
 from evacuator.evacuation import events
 from evacuator.evacuation.destination import Candidate, Need
-from evacuator.evacuation.states import EVACUABLE, TaskState, final_state
+from evacuator.evacuation.states import EVACUABLE, TaskState, VmState, final_state
 from evacuator.evacuation.transitions import Status, Step
 from evacuator.versions import TARGET_STATE_RPC, TARGET_STATE_SERVICE_VERSION
 
@@ -242,7 +242,8 @@ def _record(
         final_state=final_state(
             instance.vm_state, instance.state_before_failure, stops_at_destination=order.stops_at_destination
         ),
-        vm_state_before=instance.vm_state,
+        # ERROR is no state to go back to, and an older release starts whatever was not stopped before.
+        vm_state_before=(instance.vm_state == VmState.ERROR and instance.state_before_failure) or instance.vm_state,
         min_service_version=need.service_version,
         on_shared_storage=order.on_shared_storage,
         host_named=order.requested_host is not None,

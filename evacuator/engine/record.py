@@ -90,9 +90,8 @@ def close(
 
     :raises Overtaken: the record or the instance is not as it was read.
     """
-    remembered = instance.state_before_failure
-    if remembered is None and record.vm_state_before != VmState.ERROR:
-        remembered = record.vm_state_before
+    fell_from_error = record.vm_state_before == VmState.ERROR
+    remembered = instance.state_before_failure if fell_from_error else record.vm_state_before
     instances.change(
         transaction,
         instance.uuid,

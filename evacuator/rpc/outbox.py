@@ -46,11 +46,13 @@ class Outbox:
         self._patience = patience
         self._waiting: queue.Queue[_Message | None] = queue.Queue(most)
         metrics.queue(name, self._waiting.qsize)
-        self._thread = threading.Thread(target=self._send_all, name=name, daemon=True)
-        self._thread.start()
+        self._name = name
+        self._guard = threading.Lock()
+        self._thread: threading.Thread | None = None
 
     def put(self, send: Callable[[], None], lost: Callable[[], None] = _nobody_counts) -> None:
         """Have ``send`` called soon, and ``lost`` if the message is dropped. Never waits."""
+        self._start()
         try:
             self._waiting.put_nowait(_Message(send, time.monotonic() + self._patience, lost))
         except queue.Full:
@@ -59,11 +61,21 @@ class Outbox:
 
     def close(self, timeout: float = 5.0) -> None:
         """Send what waits, for ``timeout`` seconds at most."""
+        if self._thread is None:
+            return
         try:
             self._waiting.put(None, timeout=timeout)
         except queue.Full:
             return
         self._thread.join(timeout)
+
+    def _start(self) -> None:
+        # Not before there is something to send: a server that loads the application and then forks would leave the
+        # thread behind.
+        with self._guard:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._send_all, name=self._name, daemon=True)
+                self._thread.start()
 
     def _send_all(self) -> None:
         while (message := self._waiting.get()) is not None:

@@ -195,6 +195,16 @@ def test_told_to_stop_it_ends_with_status_zero_and_goes_on_when_started_again(ma
     assert site.service("a")["state"] == "up"
 
 
+def test_a_release_that_was_taken_back_goes_on_with_what_a_later_one_made_of_the_schema(make_site: MakeSite) -> None:
+    site = make_site()
+    server = site.create("a")
+    site.settled(server)
+    assert site.stop() == 0
+    sql(site, "UPDATE alembic_version SET version_num = '9999'")
+    site.start()
+    assert site.settled(server)[0]["status"] == "ACTIVE"
+
+
 def test_a_second_process_on_the_same_state_directory_is_refused_with_a_sentence(site: Site) -> None:
     second = site.run("all-in-one", "--state-dir", str(site.state_dir), "--hosts", "a", "--port", "0")
     assert second.returncode == 1

@@ -63,6 +63,24 @@ def test_a_server_that_takes_no_writes_any_more_is_left_for_the_one_that_does(da
     assert database.read(lambda session: session.scalar(select(Service.incarnation))) == "again"
 
 
+WHO_ANSWERS = {"mysql": "SELECT CONNECTION_ID()", "postgresql": "SELECT pg_backend_pid()"}
+
+
+def test_nobody_reads_any_more_on_a_server_that_takes_no_writes(database: Database) -> None:
+    """It may be behind the one that does, and nothing that is read there would tell."""
+
+    def answers() -> object:
+        return database.read(lambda session: session.scalar(text(WHO_ANSWERS[database.engine.dialect.name])))
+
+    before = answers()
+    assert answers() == before
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql(READ_ONLY[database.engine.dialect.name])
+        connection.commit()
+    database.write(again)
+    assert answers() != before
+
+
 @pytest.mark.parametrize("number", sorted(number for number in refusals.READ_ONLY if isinstance(number, int)))
 def test_whatever_mariadb_calls_read_only_makes_a_connection_a_lost_one(mariadb: Database, number: int) -> None:
     signal = f"SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {number}, MESSAGE_TEXT = 'no writes'"

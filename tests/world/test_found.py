@@ -45,6 +45,25 @@ def test_a_host_cut_off_removes_what_was_deleted_before_it_is_up_again(tell):
     )
 
 
+def test_a_second_try_goes_by_what_the_instance_was_before_the_first_one_failed(tell, world):
+    """An older release starts whatever was not stopped before."""
+    tell(
+        """
+        create web on a
+        delay 70
+        stop web
+        host a power off
+        force-down a
+        driver b fail define 1
+        evacuate web 2.94 to b
+        expect web ERROR on a
+        evacuate web 2.94 to b
+        expect web STOPPED on b
+        """
+    )
+    assert [record.vm_state_before for record in world.records()] == ["stopped", "stopped"]
+
+
 def test_a_delete_order_that_slept_too_long_is_proven_again(tell, world):
     """Else a source that thaws would delete the disk of an instance that runs elsewhere by then."""
     tell(

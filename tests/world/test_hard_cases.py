@@ -229,7 +229,7 @@ def test_a_manager_that_slept_sets_no_disk_aside_that_is_in_use_again():
             force-down a
             evacuate web 2.95 to b
             expect web STOPPED on b
-            process a freeze after read cleaned
+            process a freeze after inventory 2
             host a power on
             compute a another
             delay 60

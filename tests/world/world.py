@@ -123,7 +123,7 @@ class World:
         self.watch = Watch(self)
         self.hub.watchers += [self._note, self.watch.crossed, self._strike]
         self.api = None
-        self.computes = {}
+        self.computes, self.newest = {}, {}
         self.api_restart()
         for host in hosts:
             self.compute_restart(host)
@@ -277,7 +277,7 @@ class World:
 
     def compute_another(self, host):
         """Start a manager, whether or not there is one already; the newest is the one that is meant by its host."""
-        self.computes[host] = process = Process(self.hub, host)
+        self.computes[host] = self.newest[host] = process = Process(self.hub, host)
         driver = SimulatedDriver(host, self.hypervisors, self.settings, self.time, process.sleep)
         manager = self._manager(process, WatchedDriver(process, driver, self.driver_faults[host], self.order_of))
         listen = lambda: self.bus.listen(host, manager, lambda: host not in self.cut_off)  # noqa: E731
@@ -411,6 +411,9 @@ class World:
         for host in self.hosts:
             self.driver_faults[host].clear()
             self.power_on(host)
+            if self.computes[host] is not self.newest[host]:
+                # Its unit starts the one that crashed again; else nobody would be left when the other ends.
+                self.compute_restart(host)
         self.api_restart()
 
     def settle(self):

@@ -1,5 +1,7 @@
 """The service around a compute manager: the order of its start, and how it ends."""
 
+import time
+
 import pytest
 
 from evacuator.compute.host import Host
@@ -69,8 +71,9 @@ class Closable(SimulatedDriver):
 class Station:
     """One compute service whose timers, workers and messages are the test's own."""
 
-    def __init__(self, engine, driver, incarnation):
+    def __init__(self, engine, driver, incarnation, times=ByHand):
         self.timers = []
+        self.times = times
         self.listening = None
         self.queue = Queue()
         self.manager = ComputeManager(Host(driver.host, engine, driver, lambda: 0.0), self.queue, incarnation)
@@ -84,7 +87,7 @@ class Station:
         self.listening = False
 
     def _timer(self, *args, **kwargs):
-        self.timers.append(ByHand(*args, **kwargs))
+        self.timers.append(self.times(*args, **kwargs))
         return self.timers[-1]
 
     def go_off(self, name):
@@ -171,6 +174,22 @@ def test_once_no_work_is_in_hand_the_driver_is_closed(engine, tmp_path):
     station.service.stop()
 
     assert driver.closed
+
+
+def test_a_stop_takes_no_longer_than_told_however_many_of_its_timers_are_held_up(engine, tmp_path):
+    class HeldUp(ByHand):
+        waited = 0.0
+
+        def join(self, timeout):
+            HeldUp.waited += timeout
+            time.sleep(timeout)
+
+    station = Station(engine, Closable("a", tmp_path / "hypervisors"), "first", HeldUp)
+    station.service.start()
+
+    station.service.stop(timeout=0.1)
+
+    assert HeldUp.waited <= 0.1
 
 
 def test_an_evacuation_that_outlasts_the_patience_of_a_stop_is_not_told_that_its_hypervisor_is_silent(tmp_path):

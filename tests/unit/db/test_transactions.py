@@ -67,6 +67,25 @@ def test_it_takes_effect_when_the_next_run_sees_that_it_took_place(database):
     assert told == ["one 0"]
 
 
+def test_who_is_overtaken_by_an_earlier_run_of_the_same_begins_with_what_that_left(database):
+    """The server was not done with its commit yet when the next run began."""
+    told, landed, runs = [], [], iter(range(3))
+
+    def work(transaction):
+        run = next(runs)
+        transaction.execute(text("SELECT 1"))
+        transaction.leaves(lambda _session: run == 0 and bool(landed))
+        transaction.on_commit(lambda: told.append(run))
+        if run == 1:
+            landed.append(run)
+            raise Overtaken(what="doors", where="one")
+        return "what it left"
+
+    lose(1, done=False)
+    assert database.write(work) == "what it left"
+    assert told == [0, 2]
+
+
 def test_it_takes_no_effect_when_it_did_not_take_place(database):
     told = []
     lose(2, done=False)

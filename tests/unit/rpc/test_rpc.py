@@ -1,5 +1,7 @@
 """Messages over a real oslo.messaging transport, in-process."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -68,6 +70,27 @@ def outbox() -> Iterator[Outbox]:
     made = Outbox()
     yield made
     made.close()
+
+
+LOADED_AND_THEN_FORKED = """
+import os
+from evacuator.rpc.outbox import Outbox
+outbox = Outbox()
+reading, writing = os.pipe()
+if os.fork() == 0:
+    outbox.put(lambda: os.write(writing, b"sent"))
+    outbox.close()
+    os._exit(0)
+os.close(writing)
+print(os.read(reading, 9))
+"""
+
+
+def test_a_server_that_loads_the_application_and_forks_sends_from_where_it_answers() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", LOADED_AND_THEN_FORKED], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert told.stdout.strip() == "b'sent'"
 
 
 def a_record() -> Migration:
