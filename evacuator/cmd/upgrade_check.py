@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     conf = cfg.CONF
     database = verify.open_to_look(conf, args.state_dir)
     try:
-        results = check(conf, database)
+        results = check(conf, database, verify.upgrade_command(conf, args.state_dir))
     finally:
         database.close()
     _print(results, as_json=args.json)
@@ -59,9 +59,9 @@ def _print(results: list[tuple[str, Result]], *, as_json: bool) -> None:
         print(f"{WORDS[result.code]:8}{name:{width}}  {result.details}")
 
 
-def check(conf: cfg.ConfigOpts, database: Database) -> list[tuple[str, Result]]:
+def check(conf: cfg.ConfigOpts, database: Database, upgrade: str) -> list[tuple[str, Result]]:
     """Make the checks, in order; nothing but the pin can be looked at in another schema than this release's."""
-    of_schema, pin = schema_version(database), rpc_pin(conf.upgrade_levels.compute)
+    of_schema, pin = schema_version(database, upgrade), rpc_pin(conf.upgrade_levels.compute)
     if of_schema.code is not Code.SUCCESS:
         return [("schema", of_schema), ("RPC pin", pin)]
     taken = census.take(database, conf.service_down_time)
@@ -73,13 +73,13 @@ def check(conf: cfg.ConfigOpts, database: Database) -> list[tuple[str, Result]]:
     ]
 
 
-def schema_version(database: Database) -> Result:
-    """Compare the database's schema with the newest."""
+def schema_version(database: Database, upgrade: str) -> Result:
+    """Compare the database's schema with the newest, to which the command ``upgrade`` brings it."""
     found, newest = schema.current(database), schema.head()
     if found == newest:
         return Result(Code.SUCCESS, f"is at {newest}, the newest")
     said = f"is at {found}" if found else "is empty"
-    return Result(Code.FAILURE, f"{said}, {schema.way_out(found)}")
+    return Result(Code.FAILURE, f"{said}, {schema.way_out(found, upgrade)}")
 
 
 def rpc_pin(pin: str | None) -> Result:

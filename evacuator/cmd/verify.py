@@ -1,9 +1,11 @@
 """``evacuator verify``: reads everything, changes nothing, prints every broken invariant."""
 
 import argparse
+import shlex
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from oslo_config import cfg
 from evacuator.cmd import state_dir
 from evacuator.cmd.options import add_config_file
 from evacuator.compute.rebuild import MOST_ATTEMPTS
-from evacuator.db import census
+from evacuator.conf.libvirt import host_sections
+from evacuator.db import census, schema
 from evacuator.db.session import Database
 from evacuator.errors import NotConfigured
 from evacuator.evacuation.invariants import findings
@@ -55,13 +58,14 @@ def run(args: argparse.Namespace) -> int:
     with ExitStack() as closing:
         database = open_to_look(conf, args.state_dir)
         closing.callback(database.close)
-        census.require_schema(database)
-        look = partial(_look, conf, database, _eyes(conf, database, args.state_dir, closing))
+        census.require_schema(database, upgrade_command(conf, args.state_dir))
+        unseen: dict[str, str] = {}
+        look = partial(_look, conf, database, _eyes(conf, database, args.state_dir, closing), unseen)
         site = look()
         wrong = confirmed(site, look)
     for finding in wrong:
         print(_lines(finding))
-    for host, reason in sorted(site.evidence.unseen.items()) if site.evidence else ():
+    for host, reason in sorted(unseen.items()):
         print(f"not looked at: host {host}: {reason}")
     print(_summary(site, wrong))
     return BROKEN if any(finding.broken for finding in wrong) else HOLDS
@@ -81,9 +85,21 @@ def open_to_look(conf: cfg.ConfigOpts, directory: Path | None) -> Database:
     return census.open_to_look(url)
 
 
-def _look(conf: cfg.ConfigOpts, database: Database, eyes: Callable[[], Evidence | None]) -> Site:
+def upgrade_command(conf: cfg.ConfigOpts, directory: Path | None) -> str:
+    """Return the command that upgrades the schema of the database which ``open_to_look`` opens."""
+    if conf.database.connection or directory is None:
+        return schema.UPGRADE
+    return f"{schema.UPGRADE} --database {shlex.quote(str(directory))}"
+
+
+def _look(
+    conf: cfg.ConfigOpts, database: Database, eyes: Callable[[], Evidence | None], unseen: dict[str, str]
+) -> Site:
+    """Look once; the hosts that could not be looked at are added to ``unseen``."""
     taken = census.take(database, conf.service_down_time)
-    return Site(taken, eyes(), bounds_of(conf))
+    site = Site(taken, eyes(), bounds_of(conf))
+    unseen.update(site.evidence.unseen if site.evidence else {})
+    return site
 
 
 def _eyes(
@@ -91,13 +107,14 @@ def _eyes(
 ) -> Callable[[], Evidence | None]:
     """Return what looks at the hypervisors of this site."""
     if conf.compute.driver != "libvirt":
-        return lambda: evidence.look(directory) if directory else None
+        return lambda: evidence.look(directory, expected=census.hosts(database)) if directory else None
     try:
         from evacuator.virt.libvirt.evidence import hypervisors_of  # noqa: PLC0415 - an extra
     except ImportError as error:
         print(f"The hypervisors are not looked at: libvirt's Python bindings are missing ({error}).")
         return lambda: None
-    hypervisors = hypervisors_of(conf, census.hosts(database))
+    # A host whose service was deleted may still run what it ran.
+    hypervisors = hypervisors_of(conf, dict.fromkeys([*census.hosts(database), *host_sections(conf)]))
     closing.callback(hypervisors.close)
     return hypervisors.look
 
@@ -123,15 +140,30 @@ def bounds_of(conf: cfg.ConfigOpts) -> Bounds:
 def confirmed(
     first: Site, look: Callable[[], Site], sleep: Callable[[float], None] = time.sleep, looks: int = LOOKS
 ) -> list[Finding]:
-    """Return what is wrong in ``first`` and is still wrong however often one looks again."""
+    """Return what is wrong in ``first`` and is still wrong however often one looks again.
+
+    What was found on a host that does not answer when looked at again stays wrong: nothing says that it was put right.
+    """
     wrong = findings(first)
     for _ in range(looks - 1):
         if not wrong:
             break
         sleep(BETWEEN_LOOKS)
-        again = {(finding.code, finding.subject): finding for finding in findings(look())}
-        wrong = [finding for finding in wrong if (finding.code, finding.subject) in again]
+        again = look()
+        found = {(finding.code, finding.subject) for finding in findings(again)}
+        untold = _found_on_lost_hosts(first, again)
+        wrong = [finding for finding in wrong if (finding.code, finding.subject) in found or finding in untold]
     return wrong
+
+
+def _found_on_lost_hosts(first: Site, again: Site) -> frozenset[Finding]:
+    """Return what was found in ``first`` only because of hosts that ``again`` has not seen."""
+    if first.evidence is None:
+        return frozenset()
+    lost = first.evidence.mains.keys() - (again.evidence.mains.keys() if again.evidence else ())
+    if not lost:
+        return frozenset()
+    return frozenset(findings(first)) - frozenset(findings(replace(first, evidence=first.evidence.without(lost))))
 
 
 def _lines(finding: Finding) -> str:

@@ -57,14 +57,14 @@ def hosts(database: Database) -> Sequence[str]:
     return database.read(lambda session: session.scalars(services_).all())
 
 
-def require_schema(database: Database) -> None:
-    """Make sure that the database has the schema that this release reads.
+def require_schema(database: Database, upgrade: str = schema.UPGRADE) -> None:
+    """Make sure that the database has the schema that this release reads; ``upgrade`` is the command that gives it.
 
     :raises NotConfigured: it has another one.
     """
     found = schema.current(database)
     if found != schema.head():
-        raise NotConfigured(reason=f"The database has schema {found or 'none'}, {schema.way_out(found)}.")
+        raise NotConfigured(reason=f"The database has schema {found or 'none'}, {schema.way_out(found, upgrade)}.")
 
 
 def _forbid_writing(connection: Any, _record: Any) -> None:

@@ -38,7 +38,7 @@ class Simulated:
 
     def stop(self, host: str, instance: str) -> str:  # noqa: ARG002
         """Cut the mains."""
-        return f"evacuator host power-off {host} --state-dir {self.place}"
+        return f"evacuator host power-off {shlex.quote(host)} --state-dir {shlex.quote(self.place)}"
 
     def show(self, host: str, instance: str) -> str:
         """Print its file."""
@@ -46,18 +46,18 @@ class Simulated:
 
     def trace(self, host: str, instance: str) -> str:
         """Search its file."""
-        return f"grep {instance} {self._file(host, instance)}"
+        return f"grep {shlex.quote(instance)} {self._file(host, instance)}"
 
     def find_disk(self, host: str, instance: str) -> str:  # noqa: ARG002 - it may be anywhere
         """Search every folder."""
-        return f"find {self.place} -name '*{instance}*'"
+        return f"find {shlex.quote(self.place)} -name {shlex.quote(f'*{instance}*')}"
 
     def read_journal(self, instance: str) -> str:
         """Search the journals."""
-        return f"grep {instance} {self.place}/hypervisors/*/journal.jsonl"
+        return f"grep {shlex.quote(instance)} {shlex.quote(self.place)}/hypervisors/*/journal.jsonl"
 
     def _file(self, host: str, instance: str) -> str:
-        return f"{self.place}/hypervisors/{host}/guests/{instance}.json"
+        return shlex.quote(f"{self.place}/hypervisors/{host}/guests/{instance}.json")
 
 
 @dataclass(frozen=True)

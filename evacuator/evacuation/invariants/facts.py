@@ -5,7 +5,8 @@ Moments are seconds since 1970: in a census by the database's clock, in evidence
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from evacuator.evacuation.destination import Room
@@ -157,9 +158,14 @@ class Census:
         return self.now - self._up_since.get(host, self.now)
 
     @cached_property
+    def served(self) -> frozenset[str]:
+        """The hosts that have a service."""
+        return frozenset(service.host for service in self.services)
+
+    @cached_property
     def known_hosts(self) -> frozenset[str]:
         """The hosts that have a service and a node."""
-        return frozenset(service.host for service in self.services) & frozenset(node.host for node in self.nodes)
+        return self.served & frozenset(node.host for node in self.nodes)
 
     def beside(self, record: RecordFacts) -> int:
         """Return how many other evacuations were unfinished at some time since ``record`` was accepted."""
@@ -222,6 +228,17 @@ class Evidence:
     def last_change(self) -> Mapping[tuple[str, str], float]:
         """When something was done last to each (host, instance)."""
         return {(line.host, line.instance): line.at for line in self.journal or ()}
+
+    def without(self, hosts: AbstractSet[str]) -> "Evidence":
+        """Return what would be known if nobody had looked at ``hosts``."""
+        return replace(
+            self,
+            mains={host: on for host, on in self.mains.items() if host not in hosts},
+            guests=[guest for guest in self.guests if guest.host not in hosts],
+            journal=None if self.journal is None else [line for line in self.journal if line.host not in hosts],
+            disks=None if self.disks is None else frozenset(disk for disk in self.disks if disk[0] not in hosts),
+            lacking=frozenset(lack for lack in self.lacking if lack[0] not in hosts),
+        )
 
     def lacks_disk(self, host: str, instance: str) -> bool:
         """Whether the disk of an instance was looked for and is not there."""

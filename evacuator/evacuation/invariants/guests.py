@@ -56,6 +56,8 @@ def _judge(site: Site, commands: Commands, guest: FoundGuest) -> Finding | None:
         return _judge_running(census, commands, guest, instance)
     if guest.host not in census.up or _may_be(census, instance, guest.host) or _is_about_to_go(site, guest):
         return None
+    if not guest.marked and _last_naming(census, guest) is None:
+        return None  # the host removes only what was made or judged here, so that it leaves this one alone for ever
     sentence = f"Host {guest.host} is up, but has a stopped guest that it should have removed; it {_belongs(instance)}."
     return Finding(Code.STALE_GUEST, subject, sentence, commands.trace(guest.host, guest.instance))
 
@@ -111,13 +113,18 @@ def _is_about_to_go(site: Site, guest: FoundGuest) -> bool:
 
 def _was_brought(census: Census, guest: FoundGuest) -> bool:
     """Tell whether the last evacuation that names the host where a guest is may have brought, or left, it there."""
-    records = census.records_of.get(guest.instance, ())
+    last = _last_naming(census, guest)
+    return last is not None and not (last.status == Status.COMPLETED and last.source == guest.host)
+
+
+def _last_naming(census: Census, guest: FoundGuest) -> RecordFacts | None:
+    """Return the last evacuation that names the host where a guest is; one that was refused brought nothing."""
     named = [
         record
-        for record in records
+        for record in census.records_of.get(guest.instance, ())
         if guest.host in (record.source, record.destination) and record.status != Status.ERROR
     ]
-    return bool(named) and not (named[-1].status == Status.COMPLETED and named[-1].source == guest.host)
+    return named[-1] if named else None
 
 
 def _is_unfenced(census: Census, guest: FoundGuest) -> bool:
@@ -125,6 +132,10 @@ def _is_unfenced(census: Census, guest: FoundGuest) -> bool:
     instance = census.instance.get(guest.instance)
     if instance is None or guest.host in census.up or _may_run(census, instance, guest.host):
         return False
+    last = _last_naming(census, guest)
+    if guest.host not in census.served and last is not None and last.source == guest.host:
+        # The deletion of its service completed its records, although nobody has looked at its guests.
+        return True
     records = census.records_of.get(guest.instance, ())
     return instance.deleted or (_was_brought(census, guest) and any(record.source == guest.host for record in records))
 

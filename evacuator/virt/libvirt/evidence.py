@@ -68,17 +68,23 @@ class Hypervisors:
 
 
 def hypervisors_of(conf: cfg.ConfigOpts, hosts: Iterable[str]) -> Hypervisors:
-    """Reach each of ``hosts`` of which this configuration says where it is: in its own section, or as this machine."""
+    """Reach each of ``hosts`` of which this configuration says where it is: in its own section, or as this machine.
+
+    Of hosts that are at one place only the first is asked: all guests there would look like two copies.
+    """
     known = {*host_sections(conf), conf.host}
     timing = Timing(conf.libvirt.call_timeout, conf.libvirt.effect_timeout)
-    connections, unseen = [], {}
+    connections: dict[str, Connection] = {}
+    unseen = {}
     for host in hosts:
         uri = of_host(conf, host, "connection_uri")
-        if host in known and uri:
-            connections.append(Connection(host, uri, timing))
-        else:
+        if host not in known or not uri:
             unseen[host] = f"no section [host:{host}] here says where it is; run this on the host itself, or write one"
-    return Hypervisors(connections, unseen)
+        elif uri in connections:
+            unseen[host] = f"its connection_uri is that of host {connections[uri].host}, {uri}"
+        else:
+            connections[uri] = Connection(host, uri, timing)
+    return Hypervisors([*connections.values()], unseen)
 
 
 def _ask(connection: Connection) -> _Found | str:

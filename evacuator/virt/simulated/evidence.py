@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from evacuator.errors import DriverError, NotFound
@@ -15,8 +15,8 @@ from evacuator.virt.simulated.mains import Mains
 _RUNNING = frozenset({PowerState.RUNNING.name.lower(), PowerState.PAUSED.name.lower()})
 
 
-def look(state_dir: Path, clock: Callable[[], float] = time.time) -> Evidence:
-    """Read what the hypervisors under ``state_dir`` have and have done.
+def look(state_dir: Path, clock: Callable[[], float] = time.time, expected: Iterable[str] = ()) -> Evidence:
+    """Read what the hypervisors under ``state_dir`` have and have done; of ``expected`` tell which are not there.
 
     :raises NotFound: there are none.
     :raises DriverError: a journal or a guest's file is not what a hypervisor writes.
@@ -37,7 +37,8 @@ def look(state_dir: Path, clock: Callable[[], float] = time.time) -> Evidence:
         # A guest stops before its journal says so; until it does, the guest's file owes the line.
         journal += [_line(entry) for entry in [*read_journal(root, host), *owed]]
     disks = frozenset(_disks(state_dir, None)) | {disk for host in hosts for disk in _disks(root / host, host)}
-    return Evidence(Simulated(str(state_dir)), clock(), mains, guests, journal, disks)
+    unseen = {host: f"it has no folder under {root}" for host in expected if host not in mains}
+    return Evidence(Simulated(str(state_dir)), clock(), mains, guests, journal, disks, unseen=unseen)
 
 
 def _guests(root: Path, host: str, *, mains_on: bool) -> tuple[list[FoundGuest], list[JournalEntry]]:

@@ -72,7 +72,8 @@ def test_another_schema_is_a_failure_and_the_rest_is_not_looked_at(run, tmp_path
 
     found = report(capsys)
     assert set(found) == {"schema", "RPC pin"}
-    assert found["schema"] == ("failure", f"is empty, this program needs {schema.head()}: run `evacuator db upgrade`")
+    command = f"evacuator db upgrade --database {tmp_path}"
+    assert found["schema"] == ("failure", f"is empty, this program needs {schema.head()}: run `{command}`")
 
 
 def test_a_schema_of_a_later_release_asks_for_that_release(run, database, tmp_path, capsys):

@@ -12,10 +12,13 @@ from evacuator.db import nodes, schema, services
 from evacuator.db.models import ComputeNode
 from evacuator.db.session import open_database, utcnow
 from evacuator.evacuation.invariants import findings
+from evacuator.evacuation.invariants.codes import Code
+from evacuator.evacuation.invariants.commands import Simulated
+from evacuator.evacuation.invariants.facts import Evidence, FoundGuest
 from evacuator.virt.driver import DiskSource
 from evacuator.virt.simulated import FOLDER, SimulatedDriver, SimulatedSettings
 from tests.unit.db.test_census import a_record, add, an_action, an_instance
-from tests.unit.evacuation.a_site import a_healthy_site, with_guest, with_node
+from tests.unit.evacuation.a_site import a_healthy_site, with_evidence, with_guest, with_node
 from tests.unit.virt.contract import a_guest
 
 FACTS = {
@@ -128,7 +131,58 @@ def test_a_database_of_another_schema_names_the_command_to_run(run, tmp_path, ca
     open_database(state_dir.sqlite_url(tmp_path)).read(lambda session: session.connection())
 
     assert run("--state-dir", tmp_path) == 2
+    command = f"evacuator db upgrade --database {tmp_path}"
+    assert f"run `{command}`" in capsys.readouterr().err
+
+
+def test_a_configured_database_of_another_schema_is_upgraded_as_it_is_configured(run, tmp_path, capsys):
+    url = state_dir.sqlite_url(tmp_path)
+    open_database(url).read(lambda session: session.connection())
+    file = tmp_path / "evacuator.conf"
+    file.write_text(f"[database]\nconnection = {url}\n")
+
+    assert run("--config-file", file, "--state-dir", tmp_path) == 2
     assert "run `evacuator db upgrade`" in capsys.readouterr().err
+
+
+def test_a_simulated_host_without_a_folder_is_named(run, site, database, capsys):
+    database.write(lambda transaction: services.register(transaction, "c", "uuid-c", "incarnation", 2))
+
+    assert run("--state-dir", site) == 0
+
+    named, _summary = capsys.readouterr().out.splitlines()
+    assert named == f"not looked at: host c: it has no folder under {site / FOLDER}"
+
+
+def test_a_libvirt_host_without_a_service_is_looked_at_where_its_section_says(run, site, tmp_path, capsys):
+    pytest.importorskip("libvirt")
+    file = tmp_path / "evacuator.conf"
+    file.write_text(
+        f"[database]\nconnection = {state_dir.sqlite_url(site)}\n[compute]\ndriver = libvirt\n"
+        "[host:gone]\nconnection_uri = test:///default\n[host:renamed]\nconnection_uri = test:///default\n"
+    )
+
+    assert run("--config-file", file) == 0
+
+    b, renamed, summary = capsys.readouterr().out.splitlines()
+    assert b.startswith("not looked at: host b: no section [host:b]")
+    # Otherwise each guest there would be two copies.
+    assert renamed == "not looked at: host renamed: its connection_uri is that of host gone, test:///default"
+    assert "1 hypervisor, 1 guest: every invariant holds." in summary
+
+
+def test_a_host_that_falls_silent_between_two_looks_is_named_and_its_findings_are_kept(run, site, capsys, monkeypatch):
+    silent = Evidence(Simulated("D"), 0.0, unseen={"b": "no answer within 60 seconds"})
+    stranger = FoundGuest("b", "stranger", running=True)
+    answers = iter([Evidence(Simulated("D"), 0.0, mains={"b": True}, guests=[stranger]), silent, silent])
+    monkeypatch.setattr(verify.evidence, "look", lambda *_, **__: next(answers))
+    monkeypatch.setattr(verify, "BETWEEN_LOOKS", 0)
+
+    assert run("--state-dir", site) == 1
+
+    printed = capsys.readouterr().out
+    assert "BROKEN unowned-guest: instance stranger" in printed
+    assert "not looked at: host b: no answer within 60 seconds" in printed
 
 
 def test_no_database_at_all_says_how_to_name_one(run, capsys):
@@ -213,3 +267,29 @@ def test_what_goes_wrong_only_later_is_left_to_the_next_run(looks):
     broken = with_node(healthy, "b", claims=1)
     both = with_guest(broken, "b", "stranger", running=False)
     assert looks(broken, both, both) == findings(broken)
+
+
+def _silent(site, host):
+    """Have a host give no answer any more."""
+    return with_evidence(site, **vars(site.evidence.without({host})) | {"unseen": {host: "no answer"}})
+
+
+def test_what_was_found_on_a_host_that_gives_no_more_answer_is_kept(looks):
+    twice = with_guest(a_healthy_site(), "b", "settled", running=True)
+    silent = _silent(twice, "b")
+
+    found = looks(twice, silent, silent)
+
+    assert {finding.code for finding in found} == {Code.TWO_COPIES, Code.STRAY_COPY}
+
+
+def test_what_was_found_elsewhere_is_judged_anew_when_a_host_gives_no_more_answer(looks):
+    healthy = a_healthy_site()
+    both = with_guest(with_node(healthy, "b", claims=1), "c", "stranger", running=True)
+    assert looks(both, _silent(healthy, "b")) == []
+
+
+def test_a_host_that_answers_again_is_judged_by_what_it_has_then(looks):
+    healthy = a_healthy_site()
+    twice = with_guest(healthy, "b", "settled", running=True)
+    assert looks(twice, _silent(twice, "b"), healthy) == []

@@ -202,6 +202,8 @@ def test_another_schema_is_refused_with_the_command_that_changes_it(url):
     looking = census.open_to_look(url)
     with pytest.raises(NotConfigured, match=r"schema none.*`evacuator db upgrade`"):
         census.require_schema(looking)
+    with pytest.raises(NotConfigured, match="`evacuator db upgrade --database D`"):
+        census.require_schema(looking, "evacuator db upgrade --database D")
     looking.close()
 
 

@@ -108,6 +108,14 @@ def _lost_disk(site):
     return with_evidence(site, disks=site.evidence.disks - {(None, "settled")})
 
 
+def _forgotten(site):
+    """Delete the service of host a, which completes its records, and give back what was claimed there."""
+    site = with_record(with_record(site, 1, status="completed"), 2, status="completed")
+    site = minus_claim(minus_claim(site, "moved", "a"), "silent", "a")
+    moving = with_instance(site, "moving", host="b")
+    return without(moving, "services", lambda service: service.host == "a")
+
+
 def _beside_another(site, **values):
     """Change an evacuation under way that one other was beside, which has ended by now."""
     return with_record(with_record(site, 2, written_at=NOW - 300), 3, **values)
@@ -213,6 +221,10 @@ BREAKS = {
     "a service that reported no version": (lambda s: with_service(s, "b", version=None), {Code.VERSION_UNKNOWN}),
     "a service of version 0": (lambda s: with_service(s, "b", version=0), {Code.VERSION_UNKNOWN}),
     "a service from the future": (lambda s: with_service(s, "b", version=99), {Code.VERSION_NEWER}),
+    "a dead host without a service that runs on": (
+        lambda s: _forgotten(with_guest(s, "a", "moved", running=True)),
+        {Code.UNFENCED_COPY_RUNNING},
+    ),
     "a second copy on a host that is up": (
         lambda s: with_guest(s, "b", "settled", running=True),
         {Code.TWO_COPIES, Code.STRAY_COPY},
@@ -402,6 +414,50 @@ def test_a_destination_that_an_evacuation_was_taken_from_has_yet_to_clean(site, 
 def test_a_guest_of_somebody_else_is_none_of_our_business(site):
     foreign = FoundGuest("b", "foreign", running=True, marked=False)
     assert findings(with_evidence(site, guests=[*site.evidence.guests, foreign])) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ({"host": "b", "instance": "settled", "marked": False}, set()),
+        ({"host": "b", "instance": "settled", "marked": True}, {Code.STALE_GUEST}),
+        # Migration 1 took it away from a, so that it is ours.
+        ({"host": "a", "instance": "moved", "marked": False}, {Code.STALE_GUEST}),
+    ],
+)
+def test_a_stopped_guest_without_our_mark_is_stale_only_where_an_evacuation_was(site, values, found):
+    completed = minus_claim(with_record(site, 1, status="completed"), "moved", "a")
+    site = with_service(without(completed, "instances", lambda each: each.uuid == "gone"), "a", up_since=5.0)
+    others = [
+        guest
+        for guest in site.evidence.guests
+        if (guest.host, guest.instance) not in {("a", "moved"), ("a", "gone"), (values["host"], values["instance"])}
+    ]
+    assert codes(with_evidence(site, guests=[*others, FoundGuest(running=False, **values)], journal=[])) == found
+
+
+def test_a_refused_evacuation_brought_no_guest(site):
+    refused = RecordFacts(9, "ninth", "settled", "error", "c", "b", "active", NOW - 900)
+    unmarked = FoundGuest("b", "settled", running=False, marked=False)
+    site = with_evidence(plus(site, "records", refused), guests=[*site.evidence.guests, unmarked])
+    assert findings(site) == []
+
+
+def test_a_printed_path_is_quoted_for_the_shell():
+    commands = Simulated("/var/my site")
+    assert [
+        commands.stop("b", "one"),
+        commands.show("b", "one"),
+        commands.trace("b", "one"),
+        commands.find_disk("b", "one"),
+        commands.read_journal("one"),
+    ] == [
+        "evacuator host power-off b --state-dir '/var/my site'",
+        "cat '/var/my site/hypervisors/b/guests/one.json'",
+        "grep one '/var/my site/hypervisors/b/guests/one.json'",
+        "find '/var/my site' -name '*one*'",
+        "grep one '/var/my site'/hypervisors/*/journal.jsonl",
+    ]
 
 
 def test_where_no_journal_is_kept_what_is_there_is_judged(site):

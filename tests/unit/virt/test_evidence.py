@@ -99,6 +99,11 @@ def test_it_looks_while_a_host_is_at_work_and_holds_its_lock(tmp_path, driver, r
         assert look(tmp_path).running == {("a", running)}
 
 
+def test_a_host_that_is_expected_and_has_no_folder_is_named(tmp_path, driver):
+    seen = look(tmp_path, expected=["a", "b"])
+    assert seen.unseen == {"b": f"it has no folder under {tmp_path / 'hypervisors'}"}
+
+
 def test_no_hypervisors_are_an_error_that_says_what_to_do(tmp_path):
     with pytest.raises(errors.NotFound, match="leave out --state-dir"):
         look(tmp_path)
