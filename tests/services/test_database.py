@@ -7,14 +7,14 @@ from uuid import uuid4
 
 import pytest
 from oslo_db.exception import DBConnectionError
-from sqlalchemy import select, text
+from sqlalchemy import make_url, select, text
 
 from evacuator import metrics
 from evacuator.db import refusals, schema, services
 from evacuator.db.models import Instance, Service
 from evacuator.db.session import LOCK_WAIT_SECONDS, Database, Transaction, open_database
-from evacuator.errors import DatabaseRefuses
-from tests.services.servers import fresh_database
+from evacuator.errors import DatabaseRefuses, DatabaseUnavailable
+from tests.services.servers import fresh_database, url_of
 
 READ_ONLY = {
     "mysql": "SET SESSION TRANSACTION READ ONLY",
@@ -86,6 +86,33 @@ def test_whatever_mariadb_calls_read_only_makes_a_connection_a_lost_one(mariadb:
     signal = f"SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {number}, MESSAGE_TEXT = 'no writes'"
     with mariadb.engine.connect() as connection, pytest.raises(DBConnectionError):
         connection.exec_driver_sql(signal)
+
+
+@pytest.mark.parametrize("server", ["mariadb", "postgresql"])
+def test_a_server_that_lets_nobody_in_is_asked_again_and_told_as_one_that_does_not_answer(server: str) -> None:
+    nobody = make_url(url_of(server)).set(port=1, database="evacuator").render_as_string(hide_password=False)
+    database = open_database(nobody, max_retries=2)
+    repeated = metrics.REPEATED._value.get()
+    with pytest.raises(DatabaseUnavailable) as refused:
+        database.write(again)
+    assert type(refused.value) is DatabaseUnavailable
+    assert metrics.REPEATED._value.get() == repeated + 3
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("server", "limit"),
+    [("mariadb", "SELECT @@idle_transaction_timeout"), ("postgresql", "SHOW idle_in_transaction_session_timeout")],
+)
+@pytest.mark.parametrize(("patience", "limited"), [(20, True), (None, False)])
+def test_who_may_take_long_may_be_silent_in_a_transaction(
+    server: str, limit: str, patience: int | None, limited: bool
+) -> None:
+    with fresh_database(server) as url:
+        database = open_database(url.render_as_string(hide_password=False), patience=patience)
+        found = database.write(lambda session: session.scalar(text(limit)))
+        database.close()
+    assert (str(found) != "0") is limited
 
 
 @pytest.mark.parametrize("lacks", ["TABLE services", "TABLE instances DROP COLUMN display_name"])

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import event, text
 
 from evacuator.db.session import open_database
-from evacuator.errors import DatabaseUnavailable, Overtaken
+from evacuator.errors import DatabaseRefuses, DatabaseUnavailable, Overtaken
 
 
 class Connection(sqlite3.Connection):
@@ -107,6 +107,17 @@ def test_what_somebody_else_did_meanwhile_is_not_taken_for_ones_own(database):
     with pytest.raises(Overtaken):
         database.write(overtaken)
     assert told == []
+
+
+@pytest.mark.parametrize(("losses", "told"), [(0, DatabaseRefuses), (1, DatabaseUnavailable)])
+def test_a_refusal_after_a_commit_was_lost_does_not_say_that_nothing_was_written(database, losses, told):
+    lose(losses, done=True)
+    statements = iter([*["SELECT 1"] * losses, "SELECT * FROM nowhere"])
+
+    with pytest.raises(DatabaseUnavailable) as refused:
+        database.write(lambda transaction: transaction.execute(text(next(statements))))
+
+    assert type(refused.value) is told
 
 
 def test_who_never_hears_again_tells_nothing(database):
