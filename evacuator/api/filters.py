@@ -60,13 +60,21 @@ MIGRATION_EQUAL = ("instance_uuid", "source_compute", "status", "migration_type"
 MIGRATION_WHO_ASKED = ("user_id", "project_id")
 
 
-def page(query: Query, settings: ApiSettings, sort: Iterable[tuple[str, str]] = ()) -> Page:
-    """Read which part of a list is wanted; ``sort`` is what holds unless the query says otherwise."""
+def page(
+    query: Query,
+    settings: ApiSettings,
+    sort: Iterable[tuple[str, str]] = (),
+    unsaid: tuple[str, str] = ("created_at", "desc"),
+) -> Page:
+    """Read which part of a list is wanted.
+
+    ``sort`` is what holds unless the query says otherwise; ``unsaid`` what it means by a key or a direction alone.
+    """
     limit = query.get("limit")
     keys, directions = query.all("sort_key"), query.all("sort_dir")
     if keys or directions:
-        keys = keys or ["created_at"]
-        padded = directions + [directions[-1] if directions else "desc"] * len(keys)
+        keys = keys or [unsaid[0]]
+        padded = directions + [directions[-1] if directions else unsaid[1]] * len(keys)
         sort = zip(keys, padded, strict=False)
     most = settings.max_limit
     return Page(most if limit is None else min(int(limit), most), query.get("marker"), list(sort))

@@ -173,7 +173,9 @@ class Bodies:
     def _read(self, request: Request) -> bytes:
         if (request.content_length or 0) > self._max_bytes:
             raise BodyTooLarge(limit=self._max_bytes)
-        raw: bytes = request.bounded_stream.read(self._max_bytes + 1)
+        # Of a body in chunks some servers tell no length, and end it instead.
+        stream = request.stream if request.env.get("wsgi.input_terminated") else request.bounded_stream
+        raw: bytes = stream.read(self._max_bytes + 1)
         if len(raw) > self._max_bytes:
             raise BodyTooLarge(limit=self._max_bytes)
         return raw

@@ -1,5 +1,6 @@
 """A client of the compute API, ours or Nova's, for the commands that stand outside of it."""
 
+import base64
 import http.client
 import json
 import urllib.error
@@ -12,6 +13,20 @@ from evacuator.errors import EvacuatorError
 
 #: Who does not answer within so many seconds does not answer.
 TIMEOUT = 30.0
+
+
+#: Where this machine is for itself.
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def with_token(token: str) -> Mapping[str, str]:
+    """Return the header of who has a token."""
+    return {"X-Auth-Token": token}
+
+
+def with_password(user: str, password: str) -> Mapping[str, str]:
+    """Return the header of who has a password, which ``auth_strategy = http_basic`` asks for."""
+    return {"Authorization": f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"}
 
 
 class ApiUnreachable(EvacuatorError):
@@ -27,17 +42,24 @@ class ApiRefused(EvacuatorError):
 
 
 class ComputeApi:
-    """Speaks with the endpoint ``url`` (with or without ``/v2.1``) at one microversion."""
+    """Speaks with the endpoint ``url`` (with or without ``/v2.1``) at one microversion.
 
-    def __init__(self, url: str, microversion: str, token: str | None = None) -> None:
+    ``identity``: the headers that say who asks, as of ``with_token`` and ``with_password``.
+    """
+
+    def __init__(self, url: str, microversion: str, identity: Mapping[str, str] | None = None) -> None:
         bare = url.rstrip("/")
-        self.url = bare if urllib.parse.urlsplit(bare).path else f"{bare}/v2.1"
+        place = urllib.parse.urlsplit(bare)
+        self.url = bare if place.path else f"{bare}/v2.1"
         self.microversion = microversion
-        self._token = token
+        self._identity = identity or {}
+        # A proxy for the world outside knows nothing of this machine.
+        around = [urllib.request.ProxyHandler({})] if place.hostname in LOOPBACK else []
+        self._open = urllib.request.build_opener(*around).open
 
     def at(self, microversion: str) -> "ComputeApi":
         """Return the same API at another microversion."""
-        return ComputeApi(self.url, microversion, self._token)
+        return ComputeApi(self.url, microversion, self._identity)
 
     def newest(self) -> str:
         """Ask for the newest microversion that is spoken there.
@@ -79,12 +101,11 @@ class ComputeApi:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data, method=method)  # noqa: S310 - checked above
         spoken = {"OpenStack-API-Version": f"compute {self.microversion}"} if headers is None else headers
-        for name, value in {"Accept": "application/json", "Content-Type": "application/json", **spoken}.items():
+        json_only = {"Accept": "application/json", "Content-Type": "application/json"}
+        for name, value in {**json_only, **spoken, **self._identity}.items():
             request.add_header(name, value)
-        if self._token:
-            request.add_header("X-Auth-Token", self._token)
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310
+            with self._open(request, timeout=TIMEOUT) as response:
                 text = response.read()
             return json.loads(text) if text else {}
         except urllib.error.HTTPError as error:

@@ -21,6 +21,9 @@ from evacuator.clock import boot_clock
 #: A client that frames its body in a way that we do not know is told that it should not.
 NOT_IMPLEMENTED, BAD_REQUEST = 501, 400
 
+#: How many clients may be connected; more wait until one has gone, or has said nothing for two minutes.
+CONNECTIONS = 1000
+
 
 def bound(address: str, port: int, resolve: Callable[..., Any] = socket.getaddrinfo) -> socket.socket:
     """Return a socket on one address: a name such as "localhost" often has two, and then the older kind is meant.
@@ -81,11 +84,12 @@ class Inlet:
     def look(self) -> None:
         """See whether there is nothing now."""
         now = self._clock()
+        poll = select.poll()
         try:
-            something, _, _ = select.select([self._socket], [], [], 0)
-        except (OSError, ValueError):  # it was closed meanwhile
+            poll.register(self._socket, select.POLLIN)
+        except ValueError:  # it was closed meanwhile
             return
-        if not something:
+        if not poll.poll(0):
             self.empty_at = now
 
 
@@ -198,6 +202,9 @@ class HttpServer:
             bind_socket=False,
             sockinfo=(listening.family, listening.type, listening.proto, listening.getsockname()),
             threads=conf.api.threads,
+            # Those that a proxy keeps open, or somebody who says nothing, must leave some for the others.
+            connection_limit=CONNECTIONS,
+            asyncore_use_poll=True,
             ident=None,
             clear_untrusted_proxy_headers=True,
             # It takes as much into a file before anybody sees it. What is just above the application's own limit may

@@ -80,10 +80,10 @@ def configure(conf: cfg.ConfigOpts, files: Sequence[object] | None) -> None:
     """Read the configuration files into ``conf``, or the default one where there is one."""
     opts.register_all(conf)
     logs.register(conf)
-    found = [str(file) for file in files or ([DEFAULT_CONFIG_FILE] if DEFAULT_CONFIG_FILE.is_file() else [])]
     try:
+        found = [str(file) for file in files or ([DEFAULT_CONFIG_FILE] if DEFAULT_CONFIG_FILE.is_file() else [])]
         conf([], project="evacuator", prog="evacuator", default_config_files=found)
-    except cfg.Error as error:
+    except (cfg.Error, OSError, UnicodeError) as error:
         print(f"evacuator: {error}", file=sys.stderr)
         raise SystemExit(2) from error
 

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from evacuator.cmd.compute_api import ApiRefused, ApiUnreachable, ComputeApi
+from evacuator.cmd.compute_api import ApiRefused, ApiUnreachable, ComputeApi, with_password, with_token
 from evacuator.cmd.options import add_config_file
 from evacuator.errors import EvacuatorError
 from evacuator.evacuation.transitions import UNFINISHED, Status
@@ -52,7 +52,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "--url",
         metavar="URL",
         default=os.environ.get("OS_ENDPOINT") or "http://127.0.0.1:8774/v2.1",
-        help="the compute endpoint (default: $OS_ENDPOINT, else http://127.0.0.1:8774/v2.1)",
+        help="the compute endpoint (default: $OS_ENDPOINT, else http://127.0.0.1:8774/v2.1); with "
+        "OS_AUTH_TYPE=http_basic $OS_USERNAME and $OS_PASSWORD say who asks",
     )
     parser.add_argument(
         "--token", metavar="TOKEN", default=os.environ.get("OS_TOKEN"), help="a token (default: $OS_TOKEN)"
@@ -73,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     """Watch until all is over, and say by the exit status how it went."""
     console = Console(highlight=False)
     try:
-        api = negotiate(ComputeApi(args.url, "2.1", args.token))
+        api = negotiate(ComputeApi(args.url, "2.1", identity(args.token, os.environ)))
         watched = Watched(api, args.host)
         if console.is_terminal:
             with TableScreen(console) as screen:
@@ -85,6 +86,15 @@ def run(args: argparse.Namespace) -> int:
         return COULD_NOT_LOOK
     print(summary(watched.rows.values()))
     return SOME_FAILED if any(row.failed for row in watched.rows.values()) else ALL_DONE
+
+
+def identity(token: str | None, environment: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the headers that say who asks: by a token, or as the ``OS_`` variables of http_basic say."""
+    if token:
+        return with_token(token)
+    if environment.get("OS_AUTH_TYPE") == "http_basic":
+        return with_password(environment.get("OS_USERNAME", ""), environment.get("OS_PASSWORD", ""))
+    return {}
 
 
 def negotiate(api: ComputeApi) -> ComputeApi:

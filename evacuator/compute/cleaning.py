@@ -88,18 +88,19 @@ class Cleaner:
         if guest is not None:
             self._carry_out(guest, self._judge, self._cause)
 
-    def take_back(self, assignment: Assignment) -> None:
+    def take_back(self, assignment: Assignment, disk: DiskSource) -> None:
         """Settle the guest of an evacuation that has failed here, or was taken away; the caller holds its lock.
 
-        With it goes the disk that the evacuation made, if it made one. Neither goes that is another's by now: whoever
-        was frozen here may find that the next evacuation, to this very host, has come and gone.
+        With it goes its ``disk``, if the evacuation made that. Neither goes that is another's by now: whoever was
+        frozen here may find that the next evacuation, to this very host or to one of its storage, has come and gone.
         """
         engine, name, record = self._host.engine, self._host.name, assignment.record
 
         def judge(guest: KnownGuest) -> Verdict:
             judged = self._judge(guest)
-            made_here = judged == Verdict.REMOVE and guest.replaced_by == work_of(assignment.cause)
-            return Verdict.REMOVE_WITH_DISKS if made_here and clean.is_last_at(engine, name, record) else judged
+            made_here = disk is DiskSource.REPLACED and guest.replaced_by == work_of(assignment.cause)
+            unused = judged == Verdict.REMOVE and made_here and clean.owns_its_disk(engine, name, record)
+            return Verdict.REMOVE_WITH_DISKS if unused else judged
 
         guest = self._host.driver.find(record.instance_uuid)
         if guest is not None:

@@ -60,7 +60,7 @@ class Rebuilder:
                 raise
             # Else the disk would lie here until an evacuation comes that takes it for the instance's.
             LOG.info("migration %s: %s; taking back what was made for it", assignment.record.id, overtaken)
-            self._cleaner.take_back(assignment)
+            self._cleaner.take_back(assignment, disk)
 
     def _disk_of(self, assignment: Assignment) -> DiskSource:
         """Keep the disk, unless it was lost with its host, came from an image, and the operator allows to replace it.
@@ -124,7 +124,7 @@ class Rebuilder:
                 finish.finish_running(host.engine, host.name, assignment, disk)
                 return
         fail.fail_at_source(host.engine, assignment, str(error))
-        self._cleaner.take_back(assignment)
+        self._cleaner.take_back(assignment, disk)
 
     def _give_up(self, assignment: Assignment, reason: str, *, owned: bool = False) -> None:
         """End it where it is: with this host once it owns the instance, with the source before."""

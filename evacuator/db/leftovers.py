@@ -8,11 +8,21 @@ from evacuator.db.models import COMPUTE_BINARY, ComputeNode, Migration, Service
 from evacuator.evacuation.transitions import Status
 
 
-def was_named_since(session: Session, record: Migration, host: str) -> bool:
-    """Tell whether a later evacuation of the same instance was to, or from, ``host``."""
-    of_same = Migration.instance_uuid == record.instance_uuid
-    later = exists().where(of_same, Migration.id > record.id, _involves(host))
-    return bool(session.scalar(select(later)))
+def may_be_anothers(session: Session, record: Migration, host: str) -> bool:
+    """Tell whether the disk that an evacuation made on ``host`` may be the one that the instance uses by now.
+
+    That is so once a later evacuation involved a host of the same storage, or this one was given to such a host: that
+    may have taken the disk for its own, or made another in its place.
+    """
+    its_storage = select(ComputeNode.storage_id).where(ComputeNode.host == host).scalar_subquery()
+    sharing = select(ComputeNode.host).where(ComputeNode.storage_id == its_storage)
+    source, destination = Migration.source_compute, Migration.dest_compute
+    later = and_(Migration.id > record.id, or_(_involves(host), source.in_(sharing), destination.in_(sharing)))
+    given_on = and_(Migration.id == record.id, destination != host, destination.in_(sharing))
+    used = exists().where(
+        Migration.instance_uuid == record.instance_uuid, Migration.status != Status.ERROR, or_(later, given_on)
+    )
+    return bool(session.scalar(select(used)))
 
 
 def was_seen_gone(session: Session, instance_uuid: str, host: str) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from oslo_db import exception as db_errors
-from sqlalchemy import ColumnElement, Select, Text, and_, case, cast, false, func, not_, or_, select, true
+from sqlalchemy import JSON, ColumnElement, Select, Text, and_, case, cast, false, func, not_, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from evacuator.db import services
@@ -40,6 +40,10 @@ class Page:
     limit: int
     marker: str | None = None
     sort: Sequence[tuple[str, str]] = ()
+
+
+#: What versions that know of no pages show.
+EVERYTHING = Page(1_000_000)
 
 
 # -- servers
@@ -444,7 +448,8 @@ def _is_nullable(column: Column) -> bool:
 
 def _order(model: type[Model], sort: Sequence[tuple[str, str]], aliases: Mapping[str, str] | None = None) -> list[_Key]:
     names = [((aliases or {}).get(key, key), direction == "desc") for key, direction in sort]
-    columns = model.__mapper__.column_attrs
+    # PostgreSQL has no order for JSON.
+    columns = {name for name, column in model.__table__.columns.items() if not isinstance(column.type, JSON)}
     return [_Key(getattr(model, name), descending) for name, descending in names if name in columns]
 
 

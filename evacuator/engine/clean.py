@@ -45,9 +45,9 @@ def is_owed(engine: Engine, migration_id: int) -> bool:
     return engine.database.read(look)
 
 
-def is_last_at(engine: Engine, host: str, record: Migration) -> bool:
-    """Read anew whether no evacuation of the instance to or from ``host`` was recorded after ``record``."""
-    return not engine.database.read(lambda session: leftovers.was_named_since(session, record, host))
+def owns_its_disk(engine: Engine, host: str, record: Migration) -> bool:
+    """Read anew whether the disk that an evacuation made on ``host`` can be nobody else's by now."""
+    return not engine.database.read(lambda session: leftovers.may_be_anothers(session, record, host))
 
 
 def keeps_disk_in_use(engine: Engine, record: Migration) -> bool:

@@ -32,6 +32,21 @@ def test_its_own_id_is_kept_and_auto_asks_for_a_new_one(site):
     assert len(make(site, name="other", id="auto").json["flavor"]["id"]) == 36
 
 
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("sort_key=name", "m1.large"),
+        ("sort_dir=desc", "m1.xlarge"),
+        ("sort_key=memory_mb&sort_dir=desc", "m1.xlarge"),
+        # PostgreSQL has no order for it.
+        ("sort_key=extra_specs", "m1.tiny"),
+    ],
+)
+def test_flavors_are_sorted_upwards_unless_told_otherwise_and_by_their_ids_unless_told_by_what(site, query, first):
+    answer = site.get(f"/flavors?{query}")
+    assert (answer.status_int, answer.json["flavors"][0]["name"]) == (200, first)
+
+
 def test_an_id_may_be_a_number(site):
     assert make(site, id=1234).json["flavor"]["id"] == "1234"
     assert site.get("/flavors/1234").status_int == 200

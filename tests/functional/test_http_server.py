@@ -234,3 +234,14 @@ def test_an_application_that_lets_everybody_in_does_not_start_where_nobody_knows
     assert refused.returncode != 0
     assert "nobody knows on which address the WSGI server listens" in refused.stderr
     assert load("noauth_any_address = true").returncode == 0
+
+
+def test_clients_that_are_connected_and_say_nothing_leave_room_for_others(server):
+    """A proxy keeps as many open."""
+    host, _, port = server.url.removeprefix("http://").rpartition(":")
+    idle = [socket.create_connection((host, int(port)), timeout=20) for _ in range(150)]
+    try:
+        assert answer(server, GET + b"\r\n")[0] == 200
+    finally:
+        for connection in idle:
+            connection.close()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.functional.conftest import IMAGE, fault
+from tests.functional.conftest import IMAGE, Site, fault
 
 MIGRATION = {
     "id", "source_compute", "source_node", "dest_compute", "dest_node", "dest_host", "status", "instance_uuid",
@@ -111,6 +111,18 @@ def test_migrations_are_found_by_server_and_by_who_asked(three):
 )
 def test_what_a_version_does_not_take_is_refused(three, query, version):
     assert three.get(f"/os-migrations?{query}", version).status_int == 400
+
+
+def test_all_migrations_are_shown_where_a_version_knows_of_no_pages(tmp_path):
+    site = Site(tmp_path, max_limit=1)
+    for host in ("one", "two"):
+        site.add_host(host)
+    site.force_down("one")
+    for _server in range(2):
+        assert site.evacuate(site.add_server("one")).status_int == 200
+    assert len(site.get("/os-migrations", "2.58").json["migrations"]) == 2
+    assert len(site.get("/os-migrations", "2.59").json["migrations"]) == 1
+    site.database.close()
 
 
 def test_pages_of_migrations_are_linked(three):

@@ -155,6 +155,51 @@ def test_an_evacuation_back_to_a_source_that_still_has_the_old_disk_leaves_it_al
         assert disk(world, "a").read_text() == old
 
 
+@pytest.mark.parametrize("version", ["2.94", "2.95"])
+def test_a_destination_that_slept_leaves_alone_the_disk_that_another_of_its_storage_uses_by_now(version):
+    with a_world(**LOST) as world:
+        share(world, "c", "b")
+        tell_of(
+            world,
+            f"""
+            create web on a
+            delay 70
+            host a power off
+            force-down a
+            process b freeze after define
+            evacuate web {version}
+            delay 150
+            expect web {"ACTIVE" if version == "2.94" else "STOPPED"} on c
+            host b thaw
+            delay 20
+            """,
+        )
+        assert disk(world, "c").exists()
+        tell_of(world, "settle")
+        assert disk(world, "c").exists()
+
+
+def test_a_destination_that_slept_after_a_failed_start_leaves_alone_what_another_of_its_storage_made_since():
+    with a_world(**LOST) as world:
+        share(world, "c", "b")
+        tell_of(
+            world,
+            """
+            create web on a
+            delay 70
+            host a power off
+            force-down a
+            driver b fail power_on 1
+            process b freeze after fail
+            evacuate web 2.94 to b
+            expect web ERROR on a
+            """,
+        )
+        disk(world, "b").rename(world.folder / "moved-as-told")
+        tell_of(world, "evacuate web 2.94 to c\ndelay 5\nexpect web ACTIVE on c\nhost b thaw\ndelay 20")
+        assert disk(world, "c").exists()
+
+
 # -- a source that comes back
 
 

@@ -26,7 +26,8 @@ class FlavorList(Resource):
 
     def _list(self, request: Request, response: falcon.Response, view: FlavorView, show: Any) -> None:
         query = request.query(request.behaviour.flavors_query)
-        wanted, page = filters.flavor_filter(request, query), filters.page(query, self._parts.settings)
+        wanted = filters.flavor_filter(request, query)
+        page = filters.page(query, self._parts.settings, unsaid=("flavorid", "asc"))
         found = self._parts.engine.database.read(lambda session: pages.flavors(session, wanted, page))
         answer: dict[str, Any] = {"flavors": [show(flavor) for flavor in found]}
         if found and len(found) == page.limit:

@@ -17,7 +17,6 @@ from evacuator.db.numbers import is_number
 from evacuator.errors import Invalid, NotFound
 
 #: More hypervisors than a site has.
-EVERYTHING = 1_000_000
 
 Show = Callable[[pages.Hypervisor], dict[str, Any]]
 
@@ -72,8 +71,8 @@ class Hypervisors(HypervisorResource):
             raise Invalid(
                 reason="Paging over hypervisors with the hypervisor_hostname_pattern query parameter is not supported."
             )
-        page = filters.page(query, settings) if paged else pages.Page(EVERYTHING)
-        found = self._find(pages.Page(EVERYTHING) if pattern is not None else page, pattern)
+        page = filters.page(query, settings) if paged else pages.EVERYTHING
+        found = self._find(pages.EVERYTHING if pattern is not None else page, pattern)
         answer: dict[str, Any] = {
             "hypervisors": self._with_servers(show, view, found)
             if _wants_servers(request, query)
@@ -101,7 +100,7 @@ class HypervisorStatistics(HypervisorResource):
         """Sum up all hypervisors."""
         request.require(request.behaviour.sums_up_hypervisors)
         self._parts.policy.check(request.identity, policies.HYPERVISORS_STATISTICS)
-        response.media = {"hypervisor_statistics": totals(self._find(pages.Page(EVERYTHING)))}
+        response.media = {"hypervisor_statistics": totals(self._find(pages.EVERYTHING))}
 
 
 class Hypervisor(HypervisorResource):
@@ -127,9 +126,7 @@ class HypervisorSearch(HypervisorResource):
         request.require(not request.behaviour.names_services_by_uuid)
         self._parts.policy.check(request.identity, policies.HYPERVISORS_SEARCH)
         view = HypervisorView(request.behaviour)
-        response.media = {
-            "hypervisors": [view.brief(found) for found in self._find(pages.Page(EVERYTHING), hypervisor_id)]
-        }
+        response.media = {"hypervisors": [view.brief(found) for found in self._find(pages.EVERYTHING, hypervisor_id)]}
 
 
 class HypervisorServers(HypervisorResource):
@@ -140,7 +137,7 @@ class HypervisorServers(HypervisorResource):
         request.require(not request.behaviour.names_services_by_uuid)
         self._parts.policy.check(request.identity, policies.HYPERVISORS_SERVERS)
         view = HypervisorView(request.behaviour)
-        found = self._find(pages.Page(EVERYTHING), hypervisor_id)
+        found = self._find(pages.EVERYTHING, hypervisor_id)
         response.media = {"hypervisors": self._with_servers(view.brief, view, found)}
 
 

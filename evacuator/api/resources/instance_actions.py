@@ -33,7 +33,7 @@ class InstanceActions(Resource):
         instance = _server(self._parts, request, server_id)
         self._parts.policy.check(request.identity, policies.ACTIONS_LIST, owner_of(instance))
         wanted = filters.action_filter(instance.uuid, known)
-        page = filters.page(known, settings)
+        page = filters.page(known, settings) if behaviour.pages_actions else pages.EVERYTHING
         found = self._parts.engine.database.read(lambda session: pages.actions(session, wanted, page))
         view = ActionView(behaviour)
         answer: dict[str, Any] = {"instanceActions": [view.brief(action) for action in found]}

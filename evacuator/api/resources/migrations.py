@@ -29,7 +29,7 @@ class Migrations(Resource):
         query = request.query(behaviour.migrations_query)
         wanted = filters.migration_filter(request, query)
         paged = behaviour.pages_migrations
-        page = filters.page(query if paged else query.only(()), self._parts.settings, NEWEST_FIRST if paged else ())
+        page = filters.page(query, self._parts.settings, NEWEST_FIRST) if paged else pages.EVERYTHING
         found = self._parts.engine.database.read(lambda session: pages.migrations(session, wanted, page))
         answer: dict[str, Any] = {"migrations": [view.show(ends, behaviour) for ends in found]}
         if paged and found and len(found) == page.limit:

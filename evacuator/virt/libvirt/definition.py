@@ -261,8 +261,12 @@ def _add_mark(document: Document, domain: Element, mark: Mark) -> None:
     if metadata is None:
         metadata = document.createElement("metadata")
         domain.appendChild(metadata)
-    if any(isinstance(node, Element) and node.namespaceURI == NAMESPACE for node in metadata.childNodes):
-        return
+    for node in metadata.childNodes:
+        if isinstance(node, Element) and node.namespaceURI == NAMESPACE:
+            # On whatever host that was so, it is not what is defined here.
+            if node.hasAttribute("replaced"):
+                node.removeAttribute("replaced")
+            return
     element = document.createElementNS(NAMESPACE, f"{PREFIX}:{_ELEMENT}")
     element.setAttribute(f"xmlns:{PREFIX}", NAMESPACE)
     element.setAttribute("cause", mark.cause)

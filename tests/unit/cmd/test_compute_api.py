@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from evacuator.cmd.compute_api import ApiRefused, ApiUnreachable, ComputeApi
+from evacuator.cmd.compute_api import ApiRefused, ApiUnreachable, ComputeApi, with_password, with_token
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -40,13 +40,28 @@ def server():
 
 
 def test_a_request_names_its_microversion_and_its_token(server):
-    ComputeApi(server.url, "2.80", "secret").get("/os-migrations", host="a", marker=None)
+    ComputeApi(server.url, "2.80", with_token("secret")).get("/os-migrations", host="a", marker=None)
 
     (asked,) = server.asked
     assert (asked["method"], asked["path"]) == ("GET", "/v2.1/os-migrations?host=a")
     assert asked["headers"]["OpenStack-API-Version"] == "compute 2.80"
     assert asked["headers"]["X-Auth-Token"] == "secret"
     assert asked["body"] == b""
+
+
+def test_who_has_a_password_says_so_as_http_basic_asks(server):
+    ComputeApi(server.url, "2.80", with_password("anna", "s:ecret")).get("/os-migrations")
+
+    assert server.asked[0]["headers"]["Authorization"] == "Basic YW5uYTpzOmVjcmV0"
+
+
+def test_a_proxy_for_the_world_outside_is_not_asked_for_this_machine(server, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+
+    assert ComputeApi(server.url, "2.80").get("/os-migrations") == {}
+    with pytest.raises(ApiUnreachable):
+        ComputeApi("http://compute.example.org", "2.80").get("/os-migrations")
 
 
 def test_bodies_are_json_both_ways(server):
@@ -68,7 +83,7 @@ def test_an_endpoint_with_a_path_is_taken_as_it_is(server, path):
 
 
 def test_another_microversion_is_the_same_api_by_the_same_person(server):
-    ComputeApi(server.url, "2.95", "secret").at("2.94").get("/servers")
+    ComputeApi(server.url, "2.95", with_token("secret")).at("2.94").get("/servers")
     assert server.asked[0]["headers"]["OpenStack-API-Version"] == "compute 2.94"
     assert server.asked[0]["headers"]["X-Auth-Token"] == "secret"
 

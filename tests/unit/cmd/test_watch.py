@@ -7,6 +7,7 @@ from rich.console import Console
 
 from evacuator.cmd import watch
 from evacuator.cmd.compute_api import ApiRefused, ApiUnreachable
+from evacuator.cmd.main import main
 from evacuator.cmd.watch import LineScreen, Row, TableScreen, Watched, follow, negotiate, summary
 
 
@@ -263,6 +264,29 @@ def test_endpoint_and_token_come_from_the_environment_of_the_openstack_clients(m
     watch.add_parser(parser.add_subparsers())
     args = parser.parse_args(["watch"])
     assert (args.url, args.token, args.interval) == ("http://cloud.example.org/v2.1", "secret", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("token", "environment", "identity"),
+    [
+        ("secret", {"OS_AUTH_TYPE": "http_basic"}, {"X-Auth-Token": "secret"}),
+        (
+            None,
+            {"OS_AUTH_TYPE": "http_basic", "OS_USERNAME": "anna", "OS_PASSWORD": "secret"},
+            {"Authorization": "Basic YW5uYTpzZWNyZXQ="},
+        ),
+        (None, {"OS_AUTH_TYPE": "none", "OS_USERNAME": "admin"}, {}),
+    ],
+)
+def test_who_asks_is_said_by_a_token_or_as_http_basic_asks(token, environment, identity):
+    assert watch.identity(token, environment) == identity
+
+
+def test_a_configuration_that_cannot_be_read_is_refused_with_a_sentence(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["watch", "--config-file", str(tmp_path)])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("evacuator: ")
 
 
 @pytest.mark.parametrize("interval", ["0", "-1", "soon"])

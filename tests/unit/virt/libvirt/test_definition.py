@@ -56,7 +56,14 @@ class TestTemplate:
 
 
 class TestMark:
-    @pytest.mark.parametrize("mark", [Mark("migration 7 attempt 2"), Mark("a 'b' <c> & \"d\"", autostart=True)])
+    @pytest.mark.parametrize(
+        "mark",
+        [
+            Mark("migration 7 attempt 2"),
+            Mark("a 'b' <c> & \"d\"", autostart=True),
+            Mark("migration 7 attempt 2", replaced=True),
+        ],
+    )
     def test_it_is_read_as_it_was_written(self, mark):
         assert mark_of(mark.xml) == mark
 
@@ -72,6 +79,11 @@ class TestMark:
         marked = for_this_host(xml(), UUID, HostChanges(), Mark("first", autostart=True))
 
         assert for_this_host(marked, UUID, HostChanges(), Mark("second")) == marked
+
+    def test_one_that_is_there_says_nothing_of_the_disks_here(self):
+        marked = for_this_host(xml(), UUID, HostChanges(), Mark("first", replaced=True))
+
+        assert for_this_host(marked, UUID, HostChanges(), Mark("second")) == marked.replace(' replaced="yes"', "")
 
 
 class TestHostChanges:
