@@ -123,6 +123,12 @@ class Rebuilder:
             if guest is not None and guest.running:
                 finish.finish_running(host.engine, host.name, assignment, disk)
                 return
+        if assignment.owned and disk is DiskSource.REPLACED:
+            # An earlier attempt may have started it: what was written since is on the new disk and nowhere else.
+            self._give_up(
+                assignment, f"{error} An earlier attempt may have started the instance on its new disk: look on"
+            )
+            return
         fail.fail_at_source(host.engine, assignment, str(error))
         self._cleaner.take_back(assignment, disk)
 

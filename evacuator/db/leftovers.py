@@ -14,8 +14,10 @@ def may_be_anothers(session: Session, record: Migration, host: str) -> bool:
     That is so once a later evacuation involved a host of the same storage, or this one was given to such a host: that
     may have taken the disk for its own, or made another in its place.
     """
-    its_storage = select(ComputeNode.storage_id).where(ComputeNode.host == host).scalar_subquery()
-    sharing = select(ComputeNode.host).where(ComputeNode.storage_id == its_storage)
+    node = nodes.of_host(session, host)
+    if node is None:  # deleted with its service, and with it what is known of its storage
+        return True
+    sharing = select(ComputeNode.host).where(ComputeNode.storage_id == node.storage_id)
     source, destination = Migration.source_compute, Migration.dest_compute
     later = and_(Migration.id > record.id, or_(_involves(host), source.in_(sharing), destination.in_(sharing)))
     given_on = and_(Migration.id == record.id, destination != host, destination.in_(sharing))

@@ -1,7 +1,7 @@
 """Hands that come late, or to the wrong place: what a host takes away is nobody else's by then."""
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from evacuator.db.models import Allocation, ComputeNode, InstanceActionEvent
 from evacuator.engine import clean
@@ -179,6 +179,15 @@ def test_a_destination_that_slept_leaves_alone_the_disk_that_another_of_its_stor
         assert disk(world, "c").exists()
 
 
+def test_of_a_host_whose_storage_is_not_known_any_more_no_disk_is_deleted():
+    with a_world(**LOST) as world:
+        tell_of(world, "create web on a\ndelay 70\nhost a power off\nforce-down a\nevacuate web 2.94 to b\ndelay 5")
+        (record,) = world.records()
+        assert clean.owns_its_disk(world.api.engine, "b", record)
+        world.database.write(lambda session: session.execute(delete(ComputeNode).where(ComputeNode.host == "b")))
+        assert not clean.owns_its_disk(world.api.engine, "b", record)
+
+
 def test_a_destination_that_slept_after_a_failed_start_leaves_alone_what_another_of_its_storage_made_since():
     with a_world(**LOST) as world:
         share(world, "c", "b")
@@ -198,6 +207,31 @@ def test_a_destination_that_slept_after_a_failed_start_leaves_alone_what_another
         disk(world, "b").rename(world.folder / "moved-as-told")
         tell_of(world, "evacuate web 2.94 to c\ndelay 5\nexpect web ACTIVE on c\nhost b thaw\ndelay 20")
         assert disk(world, "c").exists()
+
+
+def test_a_new_disk_that_the_instance_may_have_run_on_is_kept_when_it_cannot_be_started_again():
+    with a_world(**LOST) as world:
+        tell_of(
+            world,
+            """
+            create web on a
+            delay 70
+            host a power off
+            force-down a
+            process b crash after power_on
+            evacuate web 2.94 to b
+            expect web runs on b
+            host b power off
+            driver b fail power_on 1
+            host b power on
+            delay 20
+            expect migration 1 failed
+            expect web ERROR on b
+            expect fault of web: may have started the instance on its new disk
+            """,
+        )
+        assert disk(world, "b").exists()
+        tell_of(world, "start web\ndelay 5\nexpect web ACTIVE on b\nsettle")
 
 
 # -- a source that comes back

@@ -146,7 +146,7 @@ class LibvirtDriver:
 
         A guest that is here for another reason proves nothing: its disk may be the one that is said to be lost.
         """
-        folder, patience = self._folder, self._settings.timing.effect
+        folder, patience, begun = self._folder, self._settings.timing.effect, boot_clock()
         self._require_own_files(guest.uuid)
         there = self.find(guest.uuid)
         if there is None or there.replaced_by != work_of(cause):
@@ -154,7 +154,9 @@ class LibvirtDriver:
         try:
             self._define_as_told(guest, Mark(cause, replaced=True))
         except errors.DriverError:
-            self._on_files(lambda: folder.unmake(guest.uuid), patience)
+            # Whoever was frozen meanwhile may have made what another host uses by now.
+            if boot_clock() - begun <= self._prompt:
+                self._on_files(lambda: folder.unmake(guest.uuid), patience)
             raise
         self._on_files(lambda: folder.leave(guest.uuid), patience)
 
