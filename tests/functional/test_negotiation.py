@@ -1,6 +1,9 @@
 """Versions: what is asked for, what is answered."""
 
+import io
+
 import pytest
+import webtest
 
 from tests.functional.conftest import fault
 
@@ -171,6 +174,18 @@ def test_repeated_slashes_count_as_one(site):
 def test_options_is_answered_with_nothing(site):
     answer = site.ask("OPTIONS", "/v2.1/servers")
     assert (answer.status_int, answer.body) == (200, b"")
+
+
+@pytest.mark.parametrize(("size", "code"), [(20, 202), (200_000, 413)])
+def test_a_body_in_chunks_is_read_where_the_server_says_that_it_ends(site, size, code):
+    """Such a server tells no length."""
+    server = site.add_server(None)
+    request = webtest.TestRequest.blank(f"/v2.1/servers/{server}/action", method="POST")
+    request.content_type = "application/json"
+    request.environ |= {"wsgi.input": io.BytesIO(b'{"lock": null}'.ljust(size)), "wsgi.input_terminated": True}
+    request.content_length = None
+    assert site.app.do_request(request, status="*").status_int == code
+    assert bool(site.get(f"/servers/{server}", "2.9").json["server"]["locked"]) is (code == 202)
 
 
 def test_the_project_in_the_address_must_be_the_callers(site):

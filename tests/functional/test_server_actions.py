@@ -7,7 +7,7 @@ import pytest
 from evacuator.api.errors import PolicyForbids
 from evacuator.context import RequestContext
 from evacuator.engine.lock import unlock_instance
-from tests.functional.conftest import fault
+from tests.functional.conftest import Site, fault
 
 
 @pytest.fixture
@@ -215,6 +215,17 @@ def test_the_newest_action_comes_first_and_pages_are_linked(running):
     since = running.get(f"{path}?changes-since=2026-01-31T12:00:02Z", "2.58").json["instanceActions"]
     assert since == whole[:1]
     assert len(running.get(f"{path}?limit=1", "2.57").json["instanceActions"]) == 3
+
+
+def test_all_actions_are_shown_where_a_version_knows_of_no_pages(tmp_path):
+    site = Site(tmp_path, max_limit=1)
+    server = site.add_server(None)
+    for action in ("lock", "unlock"):
+        assert site.act(server, {action: None}).status_int == 202
+    path = f"/servers/{server}/os-instance-actions"
+    assert len(site.get(path, "2.57").json["instanceActions"]) == 2
+    assert len(site.get(path, "2.58").json["instanceActions"]) == 1
+    site.database.close()
 
 
 @pytest.mark.parametrize(

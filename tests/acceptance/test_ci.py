@@ -1,0 +1,131 @@
+"""What .ci/run makes of what it runs: a failure of a part is a failure of the whole."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+RUN = Path(__file__).parents[2] / ".ci" / "run"
+#: What it calls, and the tox below; anything else is missing here.
+TOOLS = ("awk", "bash", "cp", "dirname", "env", "grep", "id")
+SERVERS = {f"EVACUATOR_TEST_{name}": "somewhere" for name in ("MARIADB", "POSTGRESQL", "RABBITMQ")}
+README = "```sh\n{}\n```\n\n```sh\n{}\n```\n"
+#: Fails as often as lines with the environment's name are left in `failures`.
+TOX = """#!/usr/bin/env bash
+echo "$2${PYTEST_ADDOPTS:+ once more}" >> ran
+if grep -qx "$2" failures; then
+    awk -v name="$2" '$0 == name && !seen++ { next } { print }' failures > left
+    cp left failures
+    exit 1
+fi
+"""
+
+
+class Checkout:
+    """A project with the parts ``services`` and ``chaos``, on a machine with a compiler."""
+
+    def __init__(self, root):
+        self.root = root
+        (root / ".ci").mkdir()
+        shutil.copy(RUN, root / ".ci" / "run")
+        for part in ("services", "chaos"):
+            (root / "tests" / part).mkdir(parents=True)
+        self.tools = root / "tools"
+        self.tools.mkdir()
+        for name in TOOLS:
+            (self.tools / name).symlink_to(shutil.which(name))
+        (self.tools / "cc").symlink_to(shutil.which("true"))
+        tox = root / ".venv" / "bin" / "tox"
+        tox.parent.mkdir(parents=True)
+        tox.write_text(TOX)
+        tox.chmod(0o755)
+
+    def run(self, *failures, demo="true", tests="true", **environment):
+        """Return whether all is well, in which order tox ran, and what was printed."""
+        (self.root / "README.md").write_text(README.format(demo, tests))
+        (self.root / "failures").write_text("".join(f"{name}\n" for name in failures))
+        (self.root / "ran").write_text("")
+        done = subprocess.run(
+            [self.root / ".ci" / "run"],
+            env={"PATH": str(self.tools), **SERVERS, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        return done.returncode == 0, (self.root / "ran").read_text().splitlines(), done.stdout + done.stderr
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    return Checkout(tmp_path)
+
+
+def test_all_passes_when_each_part_does(checkout):
+    passed, ran, output = checkout.run()
+    assert passed
+    assert ran == ["services", "chaos"]
+    assert "== all passed (at" in output
+
+
+def test_a_test_that_fails_once_runs_once_more_and_is_named(checkout):
+    passed, ran, output = checkout.run("services")
+    assert passed
+    assert ran == ["services", "services once more", "chaos"]
+    assert "tox -e services, once more" in output
+
+
+def test_so_does_one_of_the_command_of_the_first_page_after_the_text_was_checked(checkout):
+    passed, ran, _ = checkout.run(tests="false")
+    assert passed
+    assert ran == ["lint,types,docs,api-ref,releasenotes", "py once more", "services", "chaos"]
+
+
+@pytest.mark.parametrize(
+    ("failures", "ran"),
+    [
+        (["services", "services"], ["services", "services once more"]),
+        (["chaos"], ["services", "chaos"]),
+    ],
+)
+def test_what_fails_for_good_fails_the_whole(checkout, failures, ran):
+    passed, really_ran, output = checkout.run(*failures)
+    assert not passed
+    assert really_ran == ran
+    assert "all passed" not in output
+
+
+@pytest.mark.parametrize("commands", [{"demo": "false"}, {"demo": "false; true"}, {"tests": "false"}])
+def test_a_command_of_the_first_page_that_fails_fails_the_whole(checkout, commands):
+    (checkout.root / ".venv" / "bin" / "tox").unlink()
+    passed, ran, _ = checkout.run(**commands)
+    assert not passed
+    assert ran == []
+
+
+def test_tests_that_fail_do_not_hide_that_the_text_is_wrong(checkout):
+    passed, ran, _ = checkout.run("lint,types,docs,api-ref,releasenotes", tests="false")
+    assert not passed
+    assert ran == ["lint,types,docs,api-ref,releasenotes"]
+
+
+@pytest.mark.parametrize(("ci", "passes"), [("true", False), ("", True)])
+def test_a_missing_part_is_left_out_by_name_but_fails_where_it_is_for_everybody(checkout, ci, passes):
+    (checkout.tools / "cc").unlink()
+    passed, ran, output = checkout.run(CI=ci)
+    assert passed is passes
+    assert ran == []
+    assert "cc is missing; on Debian: apt-get install gcc libc6-dev" in output
+    assert ("all passed, but for what was left out: services chaos" in output) is passes
+
+
+def test_it_takes_its_commands_from_a_first_page_with_exactly_two(checkout):
+    passed, _, output = checkout.run(tests="true\n```\n```sh\ntrue")
+    assert not passed
+    assert "exactly two blocks" in output
+
+
+def test_the_file_can_be_run():
+    assert os.access(RUN, os.X_OK)
