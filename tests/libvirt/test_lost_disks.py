@@ -1,6 +1,7 @@
 """Disks that are lost with their host, on real hosts with storage of their own."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,19 @@ class TestRealHosts(LostDisks):
             assert list(self.folder("b").glob(f"*{server}*")) == []
             b.lookupByName(name).undefine()
         assert hosts.evacuate(server).status == "done"
+
+    def test_the_new_disk_stays_where_it_may_be_in_use_elsewhere_by_now(self, image):
+        guest = replace(a_guest("taken"), image_ref=image)
+        driver = self._make("b", service_down_time=0.0)
+        with self.lab["b"].opened() as b:
+            b.defineXML(
+                f"<domain type='qemu'><name>{guest.name}</name><memory>16384</memory><os><type>hvm</type></os></domain>"
+            )
+
+            with pytest.raises(DriverError, match="another guest of the name"):
+                driver.define(guest, DiskSource.REPLACED, "migration 1 attempt 1")
+
+        assert self.shared_disk_of(guest.uuid).exists()
 
     def test_a_disk_that_was_made_before_the_guest_was_defined_is_known_again(self, make_hosts, image):
         hosts = make_hosts()

@@ -14,10 +14,14 @@ MakeCluster = Callable[..., Cluster]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of one database together, so that two workers share the clouds and not the tests."""
+    """Keep together who shares a cloud, and who shares a module and a database; who makes a cloud goes anywhere."""
     for item in items:
+        fixtures = getattr(item, "fixturenames", ())
         database = "postgresql" if "postgresql" in item.name else "mariadb"
-        item.add_marker(pytest.mark.xdist_group(database))
+        if "cloud" in fixtures:
+            item.add_marker(pytest.mark.xdist_group(database))
+        elif "make_cluster" not in fixtures:
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {database}"))
 
 
 @pytest.fixture(scope="session", params=["mariadb", "postgresql"])
