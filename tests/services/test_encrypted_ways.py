@@ -131,7 +131,8 @@ def test_only_a_server_that_the_named_authority_vouches_for_is_spoken_to(network
         assert readiness(api.ready()) == 503
         for process in cluster.processes:
             until(lambda its=process: REFUSED in its.tail(), START_SECONDS, f"{process.name} to say why")  # type: ignore[misc]
-        assert [a.said, b.said] == [["a is not up yet"], ["b is not up yet"]]
+        not_up = [["a is not up yet"], ["b is not up yet"]]
+        until(lambda: [a.said, b.said] == not_up, START_SECONDS, "both managers to say that they are not up")
 
         # Whom to trust is read again with each connection.
         real.be_trusted(for_database)
