@@ -9,6 +9,9 @@ from tests.world.world import a_world
 #: Each host has its own disks, and one that is lost with its host may be made anew from the image.
 LOST = {"shared_storage": False, "rebuilds": True}
 
+#: How most of them begin: a server runs, its host dies, and that is said.
+A_DIED = "create web on a\ndelay 70\nhost a power off\nforce-down a\n"
+
 
 def disk(world, host, name="web"):
     return world.hypervisors / host / "disks" / world.instances[name]
@@ -105,11 +108,8 @@ def test_a_start_that_an_api_process_was_frozen_over_starts_nothing_after_an_eva
 
 def test_an_evacuation_that_an_api_process_was_frozen_over_starts_nothing_after_one_that_promised_silence(tell):
     tell(
-        """
-        create web on a
-        delay 70
-        host a power off
-        force-down a
+        A_DIED
+        + """
         process api freeze before accept_evacuation
         evacuate web 2.94
         api another
@@ -171,11 +171,8 @@ def test_a_source_that_slept_over_a_deletion_takes_no_disk_from_under_a_server_t
 
 def test_a_manager_that_slept_while_another_took_its_place_takes_nothing_away(tell):
     tell(
-        """
-        create web on a
-        delay 70
-        host a power off
-        force-down a
+        A_DIED
+        + """
         evacuate web 2.95 to b
         expect web STOPPED on b
         process a freeze after read ownership_of 2
@@ -222,11 +219,8 @@ def test_a_manager_that_slept_sets_no_disk_aside_that_is_in_use_again():
     with a_world(**LOST) as world:
         tell_of(
             world,
-            """
-            create web on a
-            delay 70
-            host a power off
-            force-down a
+            A_DIED
+            + """
             evacuate web 2.95 to b
             expect web STOPPED on b
             process a freeze after inventory 2
@@ -256,11 +250,8 @@ def test_a_destination_that_slept_over_a_start_that_fails_takes_nothing_that_is_
     with a_world(**LOST) as world:
         tell_of(
             world,
-            f"""
-            create web on a
-            delay 70
-            host a power off
-            force-down a
+            A_DIED
+            + f"""
             process b freeze {how}
             driver b fail power_on 1
             evacuate web 2.94 to b
@@ -274,11 +265,8 @@ def test_a_destination_that_slept_over_a_start_that_fails_takes_nothing_that_is_
 
 def test_a_destination_that_dies_once_a_failed_start_is_written_down_leaves_no_guest_behind(tell, world):
     tell(
-        """
-        create web on a
-        delay 70
-        host a power off
-        force-down a
+        A_DIED
+        + """
         driver b fail power_on 1
         process b crash before destroy
         evacuate web 2.94 to b

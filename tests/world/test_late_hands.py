@@ -8,16 +8,14 @@ from evacuator.engine import clean
 from evacuator.engine.adopt import release_guest
 from evacuator.errors import Conflict
 from tests.world.commands import tell as tell_of
-from tests.world.test_hard_cases import LOST, disk
+from tests.world.test_hard_cases import A_DIED, LOST, disk
 from tests.world.watch import Broken
 from tests.world.world import a_world
 
 #: b could not start web, says so, and sleeps before it takes away what it has of it.
-SLEEPS_AFTER_A_FAILED_START = """
-    create web on a
-    delay 70
-    host a power off
-    force-down a
+SLEEPS_AFTER_A_FAILED_START = (
+    A_DIED
+    + """
     driver b fail power_on 1
     process b freeze after fail
     evacuate web 2.94 to b
@@ -29,6 +27,7 @@ SLEEPS_AFTER_A_FAILED_START = """
     evacuate web 2.94 to b
     delay 5
 """
+)
 
 
 def share(world, host, other):
@@ -80,11 +79,8 @@ def test_a_start_that_fails_takes_back_the_disk_that_was_made_for_it_and_no_othe
     with a_world(**LOST) as world:
         tell_of(
             world,
-            """
-            create web on a
-            delay 70
-            host a power off
-            force-down a
+            A_DIED
+            + """
             driver b fail power_on 1
             evacuate web 2.94 to b
             expect web ERROR on a
@@ -99,11 +95,8 @@ def test_a_destination_that_was_replaced_leaves_no_disk_behind_that_a_later_evac
     with a_world(**LOST) as world:
         tell_of(
             world,
-            """
-            create web on a
-            delay 70
-            host a power off
-            force-down a
+            A_DIED
+            + """
             process b freeze after define
             evacuate web 2.94
             delay 150
@@ -132,11 +125,8 @@ def test_an_evacuation_back_to_a_source_that_still_has_the_old_disk_leaves_it_al
     with a_world(**LOST) as world:
         tell_of(
             world,
-            """
-            create web on a
-            delay 70
-            host a power off
-            force-down a
+            A_DIED
+            + """
             process b crash after own_instance
             evacuate web 2.94 to b
             expect web ACTIVE on b
@@ -161,11 +151,8 @@ def test_a_destination_that_slept_leaves_alone_the_disk_that_another_of_its_stor
         share(world, "c", "b")
         tell_of(
             world,
-            f"""
-            create web on a
-            delay 70
-            host a power off
-            force-down a
+            A_DIED
+            + f"""
             process b freeze after define
             evacuate web {version}
             delay 150
@@ -181,7 +168,7 @@ def test_a_destination_that_slept_leaves_alone_the_disk_that_another_of_its_stor
 
 def test_of_a_host_whose_storage_is_not_known_any_more_no_disk_is_deleted():
     with a_world(**LOST) as world:
-        tell_of(world, "create web on a\ndelay 70\nhost a power off\nforce-down a\nevacuate web 2.94 to b\ndelay 5")
+        tell_of(world, A_DIED + "evacuate web 2.94 to b\ndelay 5")
         (record,) = world.records()
         assert clean.owns_its_disk(world.api.engine, "b", record)
         world.database.write(lambda session: session.execute(delete(ComputeNode).where(ComputeNode.host == "b")))
@@ -193,11 +180,8 @@ def test_a_destination_that_slept_after_a_failed_start_leaves_alone_what_another
         share(world, "c", "b")
         tell_of(
             world,
-            """
-            create web on a
-            delay 70
-            host a power off
-            force-down a
+            A_DIED
+            + """
             driver b fail power_on 1
             process b freeze after fail
             evacuate web 2.94 to b
@@ -213,11 +197,8 @@ def test_a_new_disk_that_the_instance_may_have_run_on_is_kept_when_it_cannot_be_
     with a_world(**LOST) as world:
         tell_of(
             world,
-            """
-            create web on a
-            delay 70
-            host a power off
-            force-down a
+            A_DIED
+            + """
             process b crash after power_on
             evacuate web 2.94 to b
             expect web runs on b
@@ -242,11 +223,8 @@ def test_a_source_that_comes_back_sets_no_disk_aside_on_which_another_host_runs_
         share(world, "c", "a")
         tell_of(
             world,
-            """
-            create web on a
-            delay 70
-            host a power off
-            force-down a
+            A_DIED
+            + """
             evacuate web 2.94 to b
             delay 5
             expect web ACTIVE on b
@@ -274,11 +252,9 @@ def test_a_source_that_comes_back_sets_no_disk_aside_on_which_another_host_runs_
         tell_of(world, "settle")
 
 
-EVACUATED_AND_BACK = """
-    create web on a
-    delay 70
-    host a power off
-    force-down a
+EVACUATED_AND_BACK = (
+    A_DIED
+    + """
     evacuate web 2.94 to b
     delay 5
     host a power on
@@ -288,6 +264,7 @@ EVACUATED_AND_BACK = """
     expect migration 1 completed
     expect web runs on b
 """
+)
 
 
 def move_guests(world, source, destination):
@@ -310,11 +287,8 @@ def test_a_host_that_is_started_under_the_name_of_one_that_was_evacuated_keeps_t
 def test_a_host_to_which_an_evacuation_was_refused_has_nothing_to_do_with_a_guest_that_is_started_there(world):
     tell_of(
         world,
-        """
-        create web on a
-        delay 70
-        host a power off
-        force-down a
+        A_DIED
+        + """
         force-down b
         evacuate web 2.94 to b
         expect migration 1 error
@@ -406,11 +380,8 @@ def test_a_cleaning_that_slept_over_its_inventory_completes_nothing_that_came_an
 def test_that_the_service_of_a_host_was_deleted_proves_nothing_of_what_runs_there(world):
     tell_of(
         world,
-        """
-        create web on a
-        delay 70
-        host a power off
-        force-down a
+        A_DIED
+        + """
         evacuate web 2.94 to b
         delay 5
         """,
@@ -522,7 +493,7 @@ def last_event(world):
 
 def test_a_disk_that_lay_on_the_destination_is_used_and_said_to_be_of_an_age_that_nobody_knows():
     with a_world(shared_storage=False) as world:
-        tell_of(world, "create web on a\ndelay 70\nhost a power off\nforce-down a")
+        tell_of(world, A_DIED)
         disk(world, "b").write_text(disk(world, "a").read_text())
         tell_of(world, "evacuate web 2.94 to b\ndelay 5\nexpect web ACTIVE on b")
         assert "the disk that lay on b was used: whether it is the instance's newest nobody knows" in last_event(world)
@@ -530,7 +501,5 @@ def test_a_disk_that_lay_on_the_destination_is_used_and_said_to_be_of_an_age_tha
 
 
 def test_of_a_disk_on_shared_storage_there_is_nothing_to_say(world):
-    tell_of(
-        world, "create web on a\ndelay 70\nhost a power off\nforce-down a\nevacuate web 2.94\nexpect web ACTIVE on b"
-    )
+    tell_of(world, A_DIED + "evacuate web 2.94\nexpect web ACTIVE on b")
     assert last_event(world) is None
