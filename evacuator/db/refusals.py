@@ -15,8 +15,9 @@ REFUSALS = frozenset({OperationalError, InternalError, DatabaseError})
 #: A table or a column is missing.
 NO_TABLE = frozenset({1146, 1054, "42P01", "42703"})
 
-#: A lock was waited for long enough; MariaDB's number for it is a deadlock to oslo.db.
-LOCK_NOT_AVAILABLE = frozenset({"55P03"})
+#: A lock was waited for long enough (MariaDB's number for that is a deadlock to oslo.db), or two were in each other's
+#: way: a deadlock, or on Galera a failed certification. oslo.db knows those by their words, not all of which it knows.
+OTHERS_IN_THE_WAY = frozenset({1213, "55P03", "40P01", "40001"})
 
 #: The server takes no writes: it was the primary, and another one is now.
 READ_ONLY = frozenset({1290, 1792, 1836, "25006"})
@@ -47,7 +48,7 @@ def answering() -> Iterator[None]:
 
 def is_transient(error: Exception) -> bool:
     """Tell whether a transaction that ended like this is to be begun again, besides what oslo.db knows."""
-    return _is_any(_cause(error), LOCK_NOT_AVAILABLE)
+    return _is_any(_cause(error), OTHERS_IN_THE_WAY)
 
 
 def leave_who_is_of_no_use(context: ExceptionContext) -> None:

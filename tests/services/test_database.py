@@ -3,11 +3,12 @@
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
 from oslo_db.exception import DBConnectionError
-from sqlalchemy import make_url, select, text
+from sqlalchemy import make_url, select, text, update
 
 from evacuator import metrics
 from evacuator.db import refusals, schema, services
@@ -142,6 +143,63 @@ def test_who_waits_too_long_for_a_lock_begins_again(database: Database, lock: st
         releasing.join()
     assert metrics.REPEATED._value.get() > repeated
     assert database.read(lambda session: session.scalar(select(Service.incarnation))) == "again"
+
+
+#: What ends a transaction that was in another one's way: by Galera, and in a language that is not English.
+IN_THE_WAY = {
+    "mariadb": [
+        "WSREP detected deadlock/conflict and aborted the transaction. Try restarting the transaction",
+        "Deadlock: wsrep aborted transaction",
+        "Verklemmung",
+    ],
+    "postgresql": ["Verklemmung"],
+}
+SAY = {
+    "mariadb": "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213, MESSAGE_TEXT = '{}'",
+    "postgresql": "DO $$ BEGIN RAISE EXCEPTION '{}' USING ERRCODE = '40P01'; END $$",
+}
+#: A node of Galera that has left its cluster.
+LEFT = "SIGNAL SQLSTATE '08S01' SET MYSQL_ERRNO = 1047, MESSAGE_TEXT = 'WSREP has not yet prepared node'"
+
+
+def fails_once(session: Transaction, runs: list[Transaction], statement: str) -> None:
+    runs.append(session)
+    again(session)
+    if len(runs) == 1:
+        session.execute(text(statement))
+
+
+@pytest.mark.parametrize(
+    ("database", "statement"),
+    [
+        *((server, SAY[server].format(words)) for server, said in IN_THE_WAY.items() for words in said),
+        ("mariadb", LEFT),
+    ],
+    indirect=["database"],
+)
+def test_who_is_ended_for_others_or_by_a_node_that_left_begins_again(database: Database, statement: str) -> None:
+    runs: list[Transaction] = []
+    database.write(lambda session: fails_once(session, runs, statement))
+    assert len(runs) == 2
+    assert database.read(lambda session: session.scalar(select(Service.epoch))) == 1
+
+
+def test_of_two_that_wait_for_each_other_one_begins_again_and_both_are_carried_out(database: Database) -> None:
+    database.write(lambda session: services.register(session, "b", str(uuid4()), "first", 2))
+    both_hold_one = threading.Barrier(2)
+    runs: dict[str, int] = {"ab": 0, "ba": 0}
+
+    def work(session: Transaction, order: str) -> None:
+        runs[order] += 1
+        for host in order:
+            session.execute(update(Service).where(Service.host == host).values(epoch=Service.epoch + 1))
+            if runs[order] == 1 and host == order[0]:
+                both_hold_one.wait(10)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda order: database.write(lambda session: work(session, order)), runs))
+    assert sorted(runs.values()) == [1, 2]
+    assert database.read(lambda session: session.scalars(select(Service.epoch)).all()) == [2, 2]
 
 
 def test_who_freezes_in_a_transaction_lets_the_others_go_on_and_begins_again(database: Database) -> None:
