@@ -27,7 +27,7 @@ from tests.chaos.clients import MISCHIEF, Client, Ledger
 from tests.chaos.faults import FAULTS, Stage
 from tests.chaos.fences import Fences
 from tests.services.clocks import HOUR, Clocks, put_right
-from tests.services.cluster import Cluster
+from tests.services.cluster import QUORUM, Cluster
 from tests.services.servers import fresh_database, fresh_vhost
 
 HOSTS = "abcd"
@@ -73,9 +73,10 @@ def main() -> int:
     return 1 if wrong else 0
 
 
-MORE = """
+MORE = f"""
 [compute]
 max_concurrent_evacuations = 4
+{QUORUM}
 """
 
 

@@ -31,6 +31,7 @@ HYPERVISOR_FAULTS = (
     "define:1=lost",
     "define:1=missing",
     "define:1=locked",
+    "define:1=full",
     "power_on:2",
     "power_on:1=timeout",
     "power_on:1=lost",

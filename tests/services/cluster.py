@@ -42,6 +42,13 @@ power_sync_interval = 5
 max_limit = 10000
 """
 
+#: As with several brokers, which is how many people run it.
+QUORUM = """
+[oslo_messaging_rabbit]
+rabbit_quorum_queue = true
+rabbit_transient_quorum_queue = true
+"""
+
 SLOW = "[simulated]\ndefine_seconds = {define}\npower_on_seconds = {power_on}\n"
 
 #: Generous: what is waited for comes as soon as it comes, and machines that run tests are busy.

@@ -4,15 +4,9 @@ import pytest
 from sqlalchemy.engine import URL
 
 from tests.acceptance.site import until
-from tests.services.cluster import Cluster
+from tests.services.cluster import QUORUM, Cluster
 from tests.services.conftest import MakeCluster
 from tests.services.servers import queues, wipe
-
-QUORUM = """
-[oslo_messaging_rabbit]
-rabbit_quorum_queue = true
-rabbit_transient_quorum_queue = true
-"""
 
 
 @pytest.fixture(scope="module")
