@@ -9,6 +9,7 @@ import pytest
 
 from tests.acceptance.site import until
 from tests.services.cluster import DOWN_TIME, Cluster, Process, wait_seconds
+from tests.services.conftest import MakeCluster
 from tests.services.no_writes import takes_no_writes
 
 # -- the database
@@ -148,6 +149,28 @@ def test_fifty_evacuations_are_accepted_at_once_and_end_while_the_broker_is_away
     for number, ended in enumerate(cluster.settled(*servers, seconds=60)):
         assert ended["status"] == ("ACTIVE" if number % 2 else "SHUTOFF")
     assert all(cluster.service(host)["state"] == "up" for host in "bc")
+
+
+def test_a_broker_that_is_down_for_a_minute_holds_up_none_of_fifty_evacuations(make_cluster: MakeCluster) -> None:
+    """With pick-up as often as it is by default."""
+    cloud = make_cluster(more="[compute]\nsweep_interval = 5\n")
+    cloud.start()
+    servers = cloud.servers_on("a", 50)
+    cloud.dead("a")
+    for process in cloud.processes:
+        process.broker.cut()
+    down = time.monotonic()
+    for number, server in enumerate(servers):
+        wait_seconds(max(0.0, down + number - time.monotonic()))
+        assert cloud.action(server, {"evacuate": {}}, "2.94" if number % 2 else "2.95").status == 200
+    wait_seconds(max(0.0, down + 60 - time.monotonic()))
+    for process in cloud.processes:
+        process.broker.heal()
+    for number, ended in enumerate(cloud.settled(*servers, seconds=30)):
+        assert ended["status"] == ("ACTIVE" if number % 2 else "SHUTOFF")
+    cloud.recover()
+    cloud.settled_down()
+    assert cloud.broken() == []
 
 
 def test_after_a_long_absence_of_the_broker_messages_arrive_again(cluster: Cluster) -> None:
