@@ -8,14 +8,24 @@ from uuid import uuid4
 
 import pytest
 from oslo_db.exception import DBConnectionError
-from sqlalchemy import make_url, select, text, update
+from sqlalchemy import Engine, event, make_url, select, text, update
 
 from evacuator import metrics
-from evacuator.db import refusals, schema, services
+from evacuator.db import nodes, refusals, schema, services
+from evacuator.db.census import open_to_look, take
 from evacuator.db.models import Instance, Service
 from evacuator.db.session import LOCK_WAIT_SECONDS, Database, Transaction, open_database
 from evacuator.errors import DatabaseRefuses, DatabaseUnavailable
 from tests.services.servers import fresh_database, url_of
+
+FACTS: dict[str, object] = {
+    "hypervisor_hostname": "a",
+    "hypervisor_type": "simulated",
+    "storage_id": "shared",
+    "vcpus": 8,
+    "memory_mb": 8192,
+    "local_gb": 100,
+}
 
 READ_ONLY = {
     "mysql": "SET SESSION TRANSACTION READ ONLY",
@@ -219,3 +229,24 @@ def test_who_freezes_in_a_transaction_lets_the_others_go_on_and_begins_again(dat
     assert len(runs) == 2
     # Once by the other and once by us: what was written before the freeze is undone.
     assert database.read(lambda session: session.scalar(select(Service.epoch))) == 2
+
+
+def test_verify_sees_all_tables_at_one_moment_whatever_is_written_meanwhile(database: Database) -> None:
+    url = database.engine.url.render_as_string(hide_password=False)
+    looking = open_to_look(url)
+    written: list[str] = []
+
+    @event.listens_for(Engine, "after_cursor_execute")
+    def write_once(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        if "FROM services" in statement and not written:
+            written.append(statement)
+            database.write(lambda session: nodes.register(session, "a", str(uuid4()), FACTS))
+
+    try:
+        first = take(looking, 60)
+        second = take(looking, 60)
+    finally:
+        event.remove(Engine, "after_cursor_execute", write_once)
+        looking.close()
+    assert written
+    assert [len(census.nodes) for census in (first, second)] == [0, 1]
