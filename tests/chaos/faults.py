@@ -7,9 +7,10 @@ host returns. Frozen and cut-off hosts are never evacuated from; what is taken f
 import random
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from oslo_db.exception import DBError
 from sqlalchemy import text
@@ -25,21 +26,15 @@ from tests.services.servers import wipe
 #: What the harness's own sessions meet when every session is ended.
 LOST = (SQLAlchemyError, DBError)
 
-HYPERVISOR_FAULTS = (
-    "define:2",
-    "define:2=timeout",
-    "define:1=lost",
-    "define:1=missing",
-    "define:1=locked",
-    "define:1=full",
-    "power_on:2",
-    "power_on:1=timeout",
-    "power_on:1=lost",
-    "inventory:3=timeout",
-    "facts:4=timeout",
-    "destroy:2=timeout",
-    "power_off:2=refuse",
-)
+#: How a host's hypervisor misbehaves, a few times; of one kind up to three ways at once. ``lost``: done, the answer is lost.
+HYPERVISOR_FAULTS = {
+    "define fails": ("define:2", "define:2=timeout", "define:1=lost"),
+    "start fails": ("power_on:2", "power_on:1=timeout", "power_on:1=lost"),
+    "disk missing": ("define:1=missing",),
+    "disk locked": ("define:1=locked",),
+    "host full": ("define:1=full",),
+    "hypervisor hesitates": ("inventory:3=timeout", "facts:4=timeout", "destroy:2=timeout", "power_off:2=refuse"),
+}
 
 
 @dataclass
@@ -355,12 +350,12 @@ def _servers_away(stage: Stage, server: str, how: str, seconds: float) -> bool:
 # -- hypervisors
 
 
-def hypervisor_misbehaves(stage: Stage) -> bool:
+def hypervisor_misbehaves(stage: Stage, ways: Sequence[str]) -> bool:
     """A host whose hypervisor refuses, does not answer, or loses disks, a few times."""
     with stage.hold(stage.hosts) as held:
         if not held:
             return False
-        faults = ", ".join(stage.random.sample(HYPERVISOR_FAULTS, 3))
+        faults = ", ".join(stage.random.sample(ways, stage.random.randint(1, min(3, len(ways)))))
         process = stage.process(held[0])
         process.kill()
         process.configure(f"[simulated]\nfaults = {faults}\n")
@@ -446,7 +441,7 @@ FAULTS: dict[str, tuple[Callable[[Stage], bool], int]] = {
     "broker stalls": (broker_stalls, 3),
     "broker wiped": (broker_wiped, 2),
     "messages repeated": (messages_repeated, 6),
-    "hypervisor misbehaves": (hypervisor_misbehaves, 2),
+    **{name: (partial(hypervisor_misbehaves, ways=ways), 1) for name, ways in HYPERVISOR_FAULTS.items()},
     "hypervisor hangs": (hypervisor_hangs, 2),
     "hypervisor dies": (hypervisor_dies, 2),
     "operator forces up": (operator_forces_up, 3),
