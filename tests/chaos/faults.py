@@ -26,7 +26,7 @@ from tests.services.servers import wipe
 #: What the harness's own sessions meet when every session is ended.
 LOST = (SQLAlchemyError, DBError)
 
-#: How a host's hypervisor misbehaves, a few times; of one kind up to three ways at once. ``lost``: done, the answer is lost.
+#: How a hypervisor misbehaves a few times, in up to three ways of one kind. ``lost``: done, and the answer is lost.
 HYPERVISOR_FAULTS = {
     "define fails": ("define:2", "define:2=timeout", "define:1=lost"),
     "start fails": ("power_on:2", "power_on:1=timeout", "power_on:1=lost"),
