@@ -16,10 +16,12 @@ def questions(rules, world):
 
 def _start(rules, world):
     free = world.lock is None or not rules.orders_need_no_evacuation
-    if world.order is not None or not free or not world.hosts[world.owner].up or world.unheard:
+    down = not world.hosts[world.owner].up or world.unheard
+    if world.order is not None or not free or (down and rules.orders_need_a_host_that_is_up):
         return
     order = Order(len(world.asked), len(world.records))
-    yield f"the owner orders host {world.owner} to start the guest", changed(world, order=order)
+    whom = f"host {world.owner}, which is down," if down else f"host {world.owner}"
+    yield f"the owner orders {whom} to start the guest", changed(world, order=order)
 
 
 def _reset(rules, world):

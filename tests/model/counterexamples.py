@@ -10,6 +10,7 @@ from tests.model.rules import Rules
 from tests.model.worlds import (
     ACTIVE,
     ANSWER,
+    BURNT,
     FENCED,
     FROZEN,
     GONE,
@@ -94,4 +95,7 @@ COUNTEREXAMPLES: Mapping[str, Without] = {
     "late_is_reassigned": Without("late_is_reassigned", "I3", _with_rare(QUEUE)),
     "gate_refuses": Without("gate_refuses", "I7", World(WITH_AN_OLD_ONE, requests=(SILENT,))),
     "record_names_its_version": Without("record_names_its_version", "I2", SILENTLY),
+    "orders_need_a_host_that_is_up": Without(
+        "orders_need_a_host_that_is_up", "I3", World(BURNT, requests=(), asked=("start",), faults=0)
+    ),
 }

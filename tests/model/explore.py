@@ -21,7 +21,7 @@ class Explored:
 def explore(model, start):
     """Look at every state that can follow ``start``; stop at the first violation, by the shortest way to it.
 
-    At the end: from every state in which an evacuation is unfinished, some way without a further fault ends it.
+    At the end: from every state in which something is unfinished, some way without a further fault ends it.
     """
     with _nothing_collected():
         return _explore(model, start)
@@ -58,7 +58,7 @@ def _explore(model, start):
 
 
 def _all_end(came_from, without_faults):
-    ended = deque(world for world in came_from if world.ended)
+    ended = deque(world for world in came_from if world.unfinished is None)
     can_end = set(ended)
     while ended:
         for before in without_faults[ended.popleft()]:
@@ -68,7 +68,7 @@ def _all_end(came_from, without_faults):
     stuck = next((world for world in came_from if world not in can_end), None)
     if stuck is None:
         return Explored(len(came_from), None, [])
-    return Explored(len(came_from), "I3: the evacuation never ends", way_to(stuck, came_from))
+    return Explored(len(came_from), f"I3: the {stuck.unfinished} never ends", way_to(stuck, came_from))
 
 
 def way_to(world, came_from):

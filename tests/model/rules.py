@@ -74,6 +74,8 @@ class Rules:
     """11. 2.95 is refused while any compute manager is too old for it."""
     record_names_its_version: bool = True
     """11. Choice, takeover and claim leave a record that promises silence to hosts that can keep it."""
+    orders_need_a_host_that_is_up: bool = True
+    """15. Nothing is ordered of a host that is down."""
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,8 @@ PROTOCOL: Mapping[int, Shown] = {
     ),
     15: Shown(
         "Orders to a host that is down are refused, and the ERROR of a failed evacuation can be ended",
-        tests=(
+        ("orders_need_a_host_that_is_up",),
+        (
             "orders-to-a-host-that-is-down",
             "source-returns-after-a-failure",
             "nova-1784983-state-not-restored-when-the-claim-failed",

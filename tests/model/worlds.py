@@ -134,9 +134,11 @@ class World:
     __hash__ = hash_once
 
     @property
-    def ended(self):
-        """No evacuation is unfinished."""
-        return self.lock is None and not any(record.status in UNFINISHED for record in self.records)
+    def unfinished(self):
+        """What was accepted and has not ended: an evacuation or an order; None if all has."""
+        if self.lock is not None or any(record.status in UNFINISHED for record in self.records):
+            return "evacuation"
+        return "order" if self.order is not None else None
 
     @property
     def left(self):
@@ -163,6 +165,8 @@ class World:
 #: How host 0 comes to be dead: switched off with its guest, or frozen while its guest runs on.
 FENCED = (Host(guest="off", alive=False, fenced=True), Host(), Host())
 FROZEN = (Host(guest="on", frozen=True), Host(), Host())
+#: Dead, and never to come back.
+BURNT = (Host(guest="off", alive=False, fenced=True, stuck=GONE), Host(), Host())
 #: Dead, while another host was not upgraded yet.
 WITH_AN_OLD_ONE = (FENCED[0], Host(), Host(old=True))
 #: Alive, with its guest off or running.
