@@ -11,6 +11,7 @@ from tests.model.worlds import (
     ACTIVE,
     ANSWER,
     BURNT,
+    CLOCK,
     FENCED,
     FROZEN,
     GONE,
@@ -95,6 +96,10 @@ COUNTEREXAMPLES: Mapping[str, Without] = {
     "late_is_reassigned": Without("late_is_reassigned", "I3", _with_rare(QUEUE)),
     "gate_refuses": Without("gate_refuses", "I7", World(WITH_AN_OLD_ONE, requests=(SILENT,))),
     "record_names_its_version": Without("record_names_its_version", "I2", SILENTLY),
+    "one_clock_decides": Without(
+        "one_clock_decides", "I1", World(RUNNING, requests=(ACTIVE,), faults=0, rare=(CLOCK,))
+    ),
+    "one_clock_decides-at_a_takeover": Without("one_clock_decides", "I1", _with_rare(CLOCK)),
     "orders_need_a_host_that_is_up": Without(
         "orders_need_a_host_that_is_up", "I3", World(BURNT, requests=(), asked=("start",), faults=0)
     ),

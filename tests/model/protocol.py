@@ -13,7 +13,7 @@ from evacuator.evacuation.cleaning import MUST_NOT_RUN, Ownership, Verdict, verd
 from evacuator.evacuation.transitions import UNFINISHED, Status, Step
 from tests.model import asking
 from tests.model.rules import Rules
-from tests.model.worlds import ANSWER, GONE, HOSTS, HYPERVISOR, QUEUE, Errand, Record, Worker, changed
+from tests.model.worlds import ANSWER, CLOCK, GONE, HOSTS, HYPERVISOR, QUEUE, Errand, Record, Worker, changed
 
 #: Switches of cleaning's table: how a guest is judged, and how it is judged once the row is changed.
 CHANGED_ROWS = {
@@ -25,6 +25,13 @@ CHANGED_ROWS = {
 
 #: More attempts than the faults of these worlds can cause; production gives up after twenty.
 MOST_ATTEMPTS = 10
+
+
+def _why_not(world, host):
+    """Say why a host that was declared dead was not."""
+    if world.unheard:
+        return "was only as silent as everybody"
+    return "only its clock was behind" if host.behind else "had been heard by then"
 
 
 class Model:
@@ -43,6 +50,8 @@ class Model:
     def _silent(self, world, at):
         """What others may conclude, or know: an operator who switched a host off says so."""
         host = world.hosts[at]
+        if host.behind and not self.rules.one_clock_decides:
+            return True
         if world.unheard and not host.fenced:
             return not self.rules.silence_needs_a_witness
         hangs = host.stuck == HYPERVISOR and self.rules.hypervisor_answers_first
@@ -52,8 +61,7 @@ class Model:
         """The epoch of a host is raised: it must clean before it is up."""
         host = world.hosts[at]
         if host.acts and host.stuck != HYPERVISOR:
-            why = "was only as silent as everybody" if world.unheard else "had been heard by then"
-            world = changed(world, broken=f"I1: host {at} was declared dead, and {why}")
+            world = changed(world, broken=f"I1: host {at} was declared dead, and {_why_not(world, host)}")
         return world.with_host(at, dirty=True)
 
     def _keeps_silence(self, world, at, *, stops):
@@ -352,6 +360,8 @@ class Model:
     def _rare_faults(self, world, at, host):
         if GONE in world.rare:
             yield f"host {at} burns down", self._off(world.without_rare(GONE), at, stuck=GONE)
+        if CLOCK in world.rare:
+            yield f"the clock of host {at} falls behind", world.without_rare(CLOCK).with_host(at, behind=True)
         if host.up and not host.stuck:
             if QUEUE in world.rare:
                 yield f"host {at} takes no more work", world.without_rare(QUEUE).with_host(at, stuck=QUEUE)

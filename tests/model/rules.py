@@ -74,6 +74,8 @@ class Rules:
     """11. 2.95 is refused while any compute manager is too old for it."""
     record_names_its_version: bool = True
     """11. Choice, takeover and claim leave a record that promises silence to hosts that can keep it."""
+    one_clock_decides: bool = True
+    """13. Who is silent is decided by the database's clock, never by comparing those of two machines."""
     orders_need_a_host_that_is_up: bool = True
     """15. Nothing is ordered of a host that is down."""
 
@@ -208,7 +210,8 @@ PROTOCOL: Mapping[int, Shown] = {
     ),
     13: Shown(
         "One clock decides, the database's",
-        tests=(
+        ("one_clock_decides",),
+        (
             "services/test_clock.py::test_machines_whose_clocks_are_an_hour_apart_agree_on_who_is_dead",
             "services/test_clock.py::test_a_heartbeat_that_follows_a_gap_begins_anew",
         ),

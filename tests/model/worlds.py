@@ -10,8 +10,8 @@ HOSTS = (0, 1, 2)
 ACTIVE, SILENT = False, True
 
 #: What goes wrong only in worlds that name it, once each: a host beats and takes no work; its hypervisor answers no
-#: more; it never comes back; a request is accepted and its answer lost.
-QUEUE, HYPERVISOR, GONE, ANSWER = "queue", "hypervisor", "gone", "answer"
+#: more; it never comes back; its clock is wrong; a request is accepted and its answer lost.
+QUEUE, HYPERVISOR, GONE, CLOCK, ANSWER = "queue", "hypervisor", "gone", "clock", "answer"
 
 
 def hash_once(self):
@@ -80,7 +80,7 @@ class Host:
     """``guest``: none, off or on. ``dirty``: it started, or something was taken from it, and it has not cleaned yet.
 
     ``old``: it was rolled back to the release that starts whatever it evacuates. ``stuck``: what of it is, for good:
-    its queue, its hypervisor, or all of it is gone.
+    its queue, its hypervisor, or all of it is gone. ``behind``: its own clock is, so that all it says looks old.
     """
 
     guest: str = "none"
@@ -90,6 +90,7 @@ class Host:
     dirty: bool = False
     old: bool = False
     stuck: str = ""
+    behind: bool = False
     worker: Worker | Errand | None = None
 
     __hash__ = hash_once
