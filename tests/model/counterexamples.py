@@ -94,6 +94,10 @@ COUNTEREXAMPLES: Mapping[str, Without] = {
     "reclaims": Without("reclaims", "I3", World(FENCED, requests=(ACTIVE,), faults=1)),
     "orphans_are_settled": Without("orphans_are_settled", "I3", _with_rare(GONE)),
     "late_is_reassigned": Without("late_is_reassigned", "I3", _with_rare(QUEUE)),
+    "shared_disk_stays": Without("shared_disk_stays", "I4", World(FENCED, requests=(ACTIVE,), faults=0)),
+    "shared_disk_stays-after_a_failed_start": Without(
+        "shared_disk_stays", "I4", World(BURNT, requests=(ACTIVE,), faults=1)
+    ),
     "gate_refuses": Without("gate_refuses", "I7", World(WITH_AN_OLD_ONE, requests=(SILENT,))),
     "record_names_its_version": Without("record_names_its_version", "I2", SILENTLY),
     "one_clock_decides": Without(

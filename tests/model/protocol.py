@@ -7,6 +7,8 @@ one transaction or one hypervisor call, so that everything can happen between an
 Time is not modelled. "Silent" is what others may conclude of a host that is fenced, frozen or whose manager is dead;
 one that is frozen and not fenced too, which is why its guest may run on beside another. Whatever is to happen after a
 while may happen at any time.
+
+The instance's one disk is on shared storage: a guest without it is no good copy, on whichever host.
 """
 
 from evacuator.evacuation.cleaning import MUST_NOT_RUN, Ownership, Verdict, verdict
@@ -21,6 +23,7 @@ CHANGED_ROWS = {
     "source_is_stopped": (Verdict.STOP, Verdict.KEEP),
     "source_is_kept": (Verdict.STOP, Verdict.REMOVE),
     "strangers_are_removed": (Verdict.REMOVE, Verdict.KEEP),
+    "shared_disk_stays": (Verdict.REMOVE, Verdict.REMOVE_WITH_DISKS),
 }
 
 #: More attempts than the faults of these worlds can cause; production gives up after twenty.
@@ -32,6 +35,13 @@ def _why_not(world, host):
     if world.unheard:
         return "was only as silent as everybody"
     return "only its clock was behind" if host.behind else "had been heard by then"
+
+
+def _without_disk(world, by):
+    """Judge that a host deletes the instance's disk with its own guest, which DELETE alone allows."""
+    if world.deleted:
+        return world
+    return changed(world, broken=f"I4: host {by} deleted the disk that host {world.owner} is to run the guest from")
 
 
 class Model:
@@ -253,7 +263,11 @@ class Model:
 
     def _forget(self, world, at, worker):
         then = None if self.rules.written_before_forgotten else changed(worker, step="give back")
-        yield f"host {at} forgets the guest", world.with_host(at, guest="none", worker=then)
+        forgotten = world.with_host(at, guest="none", worker=then)
+        yield (
+            f"host {at} forgets the guest",
+            forgotten if self.rules.shared_disk_stays else _without_disk(forgotten, at),
+        )
 
     def _judge_power_on(self, world, at, worker):
         if world.records[worker.record].stops:
@@ -303,6 +317,8 @@ class Model:
     def _judged(self, world, at):
         guest = world.hosts[at].guest
         judged = self._verdict(world, at)
+        if judged == Verdict.REMOVE_WITH_DISKS and guest != "none":
+            world = _without_disk(world, at)
         if judged in (Verdict.REMOVE, Verdict.REMOVE_WITH_DISKS):
             guest = "none"
         elif judged == Verdict.STOP and guest == "on":

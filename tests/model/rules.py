@@ -70,6 +70,8 @@ class Rules:
     """9. Any living manager settles what another host was to do."""
     late_is_reassigned: bool = True
     """9. What its destination does not begin in time goes to another host, although the destination beats."""
+    shared_disk_stays: bool = True
+    """10. A shared disk does not go with the guest of a host that the instance has left."""
     gate_refuses: bool = True
     """11. 2.95 is refused while any compute manager is too old for it."""
     record_names_its_version: bool = True
@@ -180,7 +182,8 @@ PROTOCOL: Mapping[int, Shown] = {
     ),
     10: Shown(
         "Disks: the owner's DELETE alone deletes a shared one, and a lost one is replaced, never overwritten",
-        tests=(
+        ("shared_disk_stays",),
+        (
             "nova-1550919-shared-disks-deleted-after-a-failed-evacuation",
             "disk-missing-on-the-destination",
             "unit/evacuation/test_cleaning.py::test_disks_go_only_with_instances_that_were_deleted",
