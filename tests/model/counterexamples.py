@@ -100,6 +100,12 @@ COUNTEREXAMPLES: Mapping[str, Without] = {
     ),
     "gate_refuses": Without("gate_refuses", "I7", World(WITH_AN_OLD_ONE, requests=(SILENT,))),
     "record_names_its_version": Without("record_names_its_version", "I2", SILENTLY),
+    "conditions_are_written": Without(
+        "conditions_are_written", "I1", World(FENCED, requests=(ACTIVE, ACTIVE), faults=0)
+    ),
+    "conditions_are_written-by_a_destination": Without(
+        "conditions_are_written", "I1", World(FENCED, requests=(ACTIVE,), faults=1)
+    ),
     "one_clock_decides": Without(
         "one_clock_decides", "I1", World(RUNNING, requests=(ACTIVE,), faults=0, rare=(CLOCK,))
     ),

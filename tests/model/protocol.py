@@ -105,6 +105,8 @@ class Model:
         source = world.owner
         if not world.requests or world.deleted:
             return
+        if world.seen_free:
+            yield from self._accepted_unseen(world)
         silent = self._silent(world, source)
         if silent and not self.rules.source_is_proven_down:
             yield f"a request for an evacuation finds host {source} silent", changed(world, seen_down=source)
@@ -113,6 +115,18 @@ class Model:
             return
         if self._has_too_old_a_host(world) and self.rules.gate_refuses:
             return
+        if self.rules.conditions_are_written:
+            yield from self._choices(world, source)
+        elif len(world.seen_free) < len(world.requests):
+            seen = changed(world, seen_free=(*world.seen_free, source))
+            yield f"a request for an evacuation finds the instance of host {source} free", seen
+
+    def _accepted_unseen(self, world):
+        source, *others = world.seen_free
+        if self._silent(world, source):
+            yield from self._choices(changed(world, seen_free=tuple(others)), source)
+
+    def _choices(self, world, source):
         for dest in HOSTS:
             if dest != source and self._can_take(world, dest):
                 yield from self._accepted(world, source, dest)
@@ -186,6 +200,7 @@ class Model:
         yield from {
             "define": self._define,
             "own": self._own,
+            "write owner": self._write_owner,
             "power": self._power,
             "finish": self._finish,
             "forget": self._forget,
@@ -213,7 +228,13 @@ class Model:
     def _own(self, world, at, worker):
         if not self._is_mine(world, at, worker):
             yield self._not_mine(world, at)
-            return
+        elif self.rules.conditions_are_written:
+            yield from self._write_owner(world, at, worker)
+        else:
+            looked = changed(worker, step="write owner", slept=False)
+            yield f"host {at} finds that the evacuation is its own", world.with_host(at, worker=looked)
+
+    def _write_owner(self, world, at, worker):
         owned = changed(worker, step="power", slept=False)
         yield f"host {at} owns the instance", changed(world.with_host(at, worker=owned), owner=at)
 

@@ -76,6 +76,8 @@ class Rules:
     """11. 2.95 is refused while any compute manager is too old for it."""
     record_names_its_version: bool = True
     """11. Choice, takeover and claim leave a record that promises silence to hosts that can keep it."""
+    conditions_are_written: bool = True
+    """12. What must hold when it is written is compared by that write, not by a look before it."""
     one_clock_decides: bool = True
     """13. Who is silent is decided by the database's clock, never by comparing those of two machines."""
     orders_need_a_host_that_is_up: bool = True
@@ -202,7 +204,8 @@ PROTOCOL: Mapping[int, Shown] = {
     ),
     12: Shown(
         "Transactions: conditional writes, repeated whole, without effects before the commit or long waits for locks",
-        tests=(
+        ("conditions_are_written",),
+        (
             "database-deadlocks-and-lost-connections",
             "services/test_races.py::test_of_two_evacuations_that_both_find_the_instance_free_one_is_accepted",
             "services/test_races.py::test_a_silent_host_that_is_heard_at_that_moment_is_not_taken_for_dead",

@@ -112,7 +112,8 @@ class World:
     ``requests``: evacuations to be asked for, ``asked``: what else is. ``faults``: how many more can happen, ``rare``:
     which others. ``unfenced``: hosts that were declared dead while the guest ran there. ``unheard``: the database was
     away, and nobody has been heard since. ``unanswered``: the record of a request that did not hear of it.
-    ``seen_down``: a host that an API process saw silent, where that is all it goes by.
+    ``seen_down``: a host that an API process saw silent, where that is all it goes by. ``seen_free``: the hosts of
+    which API processes saw the instance held by nothing, likewise, each of them for a request.
     """
 
     hosts: tuple[Host, ...]
@@ -130,6 +131,7 @@ class World:
     unheard: bool = False
     unanswered: int | None = None
     seen_down: int | None = None
+    seen_free: tuple[int, ...] = ()
     unfenced: frozenset = field(default_factory=frozenset)
 
     __hash__ = hash_once
