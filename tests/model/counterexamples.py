@@ -43,6 +43,7 @@ class Without:
 TWICE = World(FENCED, requests=(ACTIVE, ACTIVE), faults=1)
 ONCE = World(FENCED, requests=(ACTIVE,))
 SILENTLY = World(FENCED, requests=(SILENT,))
+ENCRYPTED = World(FENCED, requests=(ACTIVE,), encrypted=True, faults=1)
 UNFENCED = World(FROZEN, requests=(ACTIVE,))
 ORDERED = World(STOPPED, requests=(ACTIVE,), asked=("start",))
 ORDERED_BEFORE_SILENCE = World(STOPPED, requests=(SILENT,), asked=("start",))
@@ -112,5 +113,9 @@ COUNTEREXAMPLES: Mapping[str, Without] = {
     "one_clock_decides-at_a_takeover": Without("one_clock_decides", "I1", _with_rare(CLOCK)),
     "orders_need_a_host_that_is_up": Without(
         "orders_need_a_host_that_is_up", "I3", World(BURNT, requests=(), asked=("start",), faults=0)
+    ),
+    "left_to_its_owner": Without("left_to_its_owner", "I3", ENCRYPTED),
+    "left_to_its_owner-after_a_takeover": Without(
+        "left_to_its_owner", "I3", World(FENCED, requests=(ACTIVE,), encrypted=True, faults=0, rare=(QUEUE,))
     ),
 }

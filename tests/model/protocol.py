@@ -189,7 +189,9 @@ class Model:
             if step == Step.RECLAIM and not self.rules.reclaims:
                 continue
             then = world.with_record(number, step)
-            worker = Worker(number, then.records[number].attempt)
+            # Who takes an evacuation over tells the next host so, and has no token to give it.
+            token = not world.encrypted or (told and record.tries == 1)
+            worker = Worker(number, then.records[number].attempt, token=token)
             then = changed(then.with_host(at, worker=worker), messages=world.messages - {(at, number)})
             yield f"host {at} claims evacuation {number}", then
 
@@ -228,11 +230,18 @@ class Model:
     def _own(self, world, at, worker):
         if not self._is_mine(world, at, worker):
             yield self._not_mine(world, at)
+        elif not worker.token:
+            yield from self._leave_to_owner(world, at, worker)
         elif self.rules.conditions_are_written:
             yield from self._write_owner(world, at, worker)
         else:
             looked = changed(worker, step="write owner", slept=False)
             yield f"host {at} finds that the evacuation is its own", world.with_host(at, worker=looked)
+
+    def _leave_to_owner(self, world, at, worker):
+        if self.rules.left_to_its_owner:
+            left = world.with_host(at, worker=changed(worker, step="finish"))
+            yield f"host {at} has no token of the owner, and starts nothing", left
 
     def _write_owner(self, world, at, worker):
         owned = changed(worker, step="power", slept=False)
@@ -392,7 +401,8 @@ class Model:
                 yield f"the manager of host {at} is started in an older release", back
         for message in world.messages:
             if message[0] == at:
-                yield f"a message to host {at} is lost", changed(less, messages=world.messages - {message})
+                lost = "is lost, and the owner's token with it" if world.encrypted else "is lost"
+                yield f"a message to host {at} {lost}", changed(less, messages=world.messages - {message})
 
     def _rare_faults(self, world, at, host):
         if GONE in world.rare:

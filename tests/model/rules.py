@@ -82,6 +82,8 @@ class Rules:
     """13. Who is silent is decided by the database's clock, never by comparing those of two machines."""
     orders_need_a_host_that_is_up: bool = True
     """15. Nothing is ordered of a host that is down."""
+    left_to_its_owner: bool = True
+    """16. An encrypted guest for which no token of its owner is at hand is left to its owner."""
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,8 @@ PROTOCOL: Mapping[int, Shown] = {
     ),
     16: Shown(
         "An encrypted guest is started with its owner's token or left to its owner",
-        tests=(
+        ("left_to_its_owner",),
+        (
             "an-encrypted-guest-is-left-to-its-owner",
             "an-encrypted-guest-whose-start-is-interrupted",
             "world/test_encrypted.py::test_whoever_takes_it_over_has_nobodys_token",

@@ -50,12 +50,16 @@ class Record:
 
 @dataclass(frozen=True)
 class Worker:
-    """A host's work on a record, as it remembers it. ``slept``: it was frozen since its last proof."""
+    """A host's work on a record, as it remembers it.
+
+    ``slept``: it was frozen since its last proof. ``token``: it has what the guest's key can be fetched with.
+    """
 
     record: int
     attempt: int
     step: str = "define"
     slept: bool = False
+    token: bool = True
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,7 @@ class World:
     ``requests``: evacuations to be asked for, ``asked``: what else is. ``faults``: how many more can happen, ``rare``:
     which others. ``unfenced``: hosts that were declared dead while the guest ran there. ``unheard``: the database was
     away, and nobody has been heard since. ``unanswered``: the record of a request that did not hear of it.
+    ``encrypted``: its disk is, and the key is given to its owner's token alone, which only a request's message has.
     ``seen_down``: a host that an API process saw silent, where that is all it goes by. ``seen_free``: the hosts of
     which API processes saw the instance held by nothing, likewise, each of them for a request.
     """
@@ -124,6 +129,7 @@ class World:
     asked: tuple[str, ...] = ()
     order: Order | None = None
     deleted: bool = False
+    encrypted: bool = False
     faults: int = 2
     rare: tuple[str, ...] = ()
     messages: frozenset = frozenset()
