@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from evacuator.evacuation.states import VmState
 from tests.model.explore import explore
 from tests.model.protocol import Model
 from tests.model.rules import Rules
@@ -72,16 +73,16 @@ COUNTEREXAMPLES: Mapping[str, Without] = {
     "locked_to_one_evacuation": Without("locked_to_one_evacuation", "I1", TWICE),
     "source_is_proven_down": Without("source_is_proven_down", "I1", UNFENCED),
     "orders_need_no_evacuation": Without(
-        "orders_need_no_evacuation", "I1", World(FENCED, requests=(ACTIVE,), asked=("start",))
+        "orders_need_no_evacuation", "I1", World(FENCED, requests=(ACTIVE,), asked=("start",), faults=0)
     ),
     "acceptance_voids_orders": Without("acceptance_voids_orders", "I2", ORDERED_BEFORE_SILENCE),
     "reset_ends_the_evacuation": Without(
         "reset_ends_the_evacuation", "I3", World(FENCED, requests=(ACTIVE,), asked=("reset",), faults=0)
     ),
     "delete_ends_the_evacuation": Without(
-        "delete_ends_the_evacuation", "I1", World(FENCED, requests=(ACTIVE,), asked=("delete",))
+        "delete_ends_the_evacuation", "I1", World(FENCED, requests=(ACTIVE,), asked=("delete",), faults=0)
     ),
-    "clean_before_up": Without("clean_before_up", "I1", World(FROZEN, requests=(ACTIVE, ACTIVE))),
+    "clean_before_up": Without("clean_before_up", "I1", World(FROZEN, requests=(ACTIVE,), faults=0)),
     "hypervisor_answers_first": Without("hypervisor_answers_first", "I3", _with_rare(HYPERVISOR)),
     "silence_needs_a_witness": Without("silence_needs_a_witness", "I1", World(RUNNING, requests=(ACTIVE,))),
     "own_guest_is_kept": Without("own_guest_is_kept", "I4", ONCE),
@@ -111,6 +112,12 @@ COUNTEREXAMPLES: Mapping[str, Without] = {
         "one_clock_decides", "I1", World(RUNNING, requests=(ACTIVE,), faults=0, rare=(CLOCK,))
     ),
     "one_clock_decides-at_a_takeover": Without("one_clock_decides", "I1", _with_rare(CLOCK)),
+    "looking_drives_nothing": Without(
+        "looking_drives_nothing", "I2", World(FENCED, shown=VmState.ACTIVE, requests=(SILENT,), faults=1)
+    ),
+    "looks_are_compared": Without(
+        "looks_are_compared", "I2", World(RUNNING, shown=VmState.STOPPED, requests=(SILENT, ACTIVE), faults=2)
+    ),
     "orders_need_a_host_that_is_up": Without(
         "orders_need_a_host_that_is_up", "I3", World(BURNT, requests=(), asked=("start",), faults=0)
     ),

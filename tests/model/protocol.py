@@ -13,9 +13,9 @@ The instance's one disk is on shared storage: a guest without it is no good copy
 
 from evacuator.evacuation.cleaning import MUST_NOT_RUN, Ownership, Verdict, verdict
 from evacuator.evacuation.transitions import UNFINISHED, Status, Step
-from tests.model import asking
+from tests.model import asking, looking
 from tests.model.rules import Rules
-from tests.model.worlds import ANSWER, CLOCK, GONE, HOSTS, HYPERVISOR, QUEUE, Errand, Record, Worker, changed
+from tests.model.worlds import ANSWER, CLOCK, GONE, HOSTS, HYPERVISOR, QUEUE, Errand, Look, Record, Worker, changed
 
 #: Switches of cleaning's table: how a guest is judged, and how it is judged once the row is changed.
 CHANGED_ROWS = {
@@ -139,11 +139,12 @@ class Model:
         return self._up(world, dest) and keeps_silence and not self._owes_cleaning(world, dest)
 
     def _accepted(self, world, source, dest):
-        stops, *later = world.requests
+        silent, *later = world.requests
         number = len(world.records)
+        record = Record(Status.ACCEPTED, 1, source, dest, looking.ends_off(world))
         then = changed(
             world,
-            records=(*world.records, Record(Status.ACCEPTED, 1, source, dest, stops)),
+            records=(*world.records, record),
             requests=tuple(later),
             lock=number,
             order=None if self.rules.acceptance_voids_orders else world.order,
@@ -154,7 +155,7 @@ class Model:
         if self._has_too_old_a_host(world):
             then = changed(then, broken="I7: 2.95 was accepted while a compute manager is too old for it")
         then = self._take_from(then, source)
-        what = f"evacuation {number} ({'2.95' if stops else '2.94'}) from host {source} to {dest} is accepted"
+        what = f"evacuation {number} ({'2.95' if silent else '2.94'}) from host {source} to {dest} is accepted"
         yield what, then
         if ANSWER in world.rare:
             yield f"{what}, but the answer is lost", changed(then.without_rare(ANSWER), unanswered=number)
@@ -171,8 +172,11 @@ class Model:
             if host.stuck != QUEUE:
                 yield from self._claims(world, at)
                 yield from asking.takes_order(self.rules, world, at)
+                yield from looking.looks(world, at)
         elif isinstance(host.worker, Errand):
             yield from asking.errand(self.rules, world, at)
+        elif isinstance(host.worker, Look):
+            yield from looking.looked(self.rules, world, at)
         else:
             yield from self._work(world, at, host)
 
@@ -302,6 +306,8 @@ class Model:
     def _judge_power_on(self, world, at, worker):
         if world.records[worker.record].stops:
             return changed(world, broken="I2: a guest was powered on that was promised to stay off")
+        if looking.was_left_off(world):
+            return changed(world, broken="I2: a guest was powered on that was left off, and nobody asked for it")
         if self.rules.own_before_power and world.owner != at and at not in world.unfenced:
             return changed(world, broken=f"I1: host {at} powered the guest on, host {world.owner} may run it")
         return world
@@ -313,7 +319,7 @@ class Model:
         done = world.with_host(at, worker=None)
         if world.records[worker.record].status == Status.PRE_MIGRATING:
             done = done.with_record(worker.record, Step.FINISH)
-        done = changed(done, owner=at, lock=None)
+        done = changed(done, owner=at, lock=None, shown=looking.shown_after(world, world.records[worker.record]))
         what = f"host {at} records that it is done"
         yield what, done
         if world.faults:

@@ -80,6 +80,10 @@ class Rules:
     """12. What must hold when it is written is compared by that write, not by a look before it."""
     one_clock_decides: bool = True
     """13. Who is silent is decided by the database's clock, never by comparing those of two machines."""
+    looking_drives_nothing: bool = True
+    """14. Who sees that a guest is not what it is shown as neither starts nor stops it."""
+    looks_are_compared: bool = True
+    """14. What was seen is recorded only of an instance that is still here, and as it was read before the look."""
     orders_need_a_host_that_is_up: bool = True
     """15. Nothing is ordered of a host that is down."""
     left_to_its_owner: bool = True
@@ -226,7 +230,8 @@ PROTOCOL: Mapping[int, Shown] = {
     ),
     14: Shown(
         "Looking at power drives no hypervisor, and writes only what nobody has changed since the look",
-        tests=(
+        ("looking_drives_nothing", "looks_are_compared"),
+        (
             "unit/compute/test_power_sync.py::test_what_was_seen_in_the_middle_of_a_stop_and_a_start_is_not_believed_after_them",
             "unit/compute/test_power_sync.py::test_what_a_hypervisor_tells_of_a_guest_with_which_something_is_done_changes_nothing",
             "unit/compute/test_power_sync.py::test_what_a_hypervisor_tells_of_a_stranger_changes_nothing",

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from evacuator.evacuation.states import VmState
 from evacuator.evacuation.transitions import UNFINISHED, Status, advance
 
 HOSTS = (0, 1, 2)
@@ -80,6 +81,15 @@ class Errand:
 
 
 @dataclass(frozen=True)
+class Look:
+    """What a host saw of its guest, ``found``, and what the instance was shown as before, ``as_read``."""
+
+    as_read: VmState
+    found: VmState
+    slept: bool = False
+
+
+@dataclass(frozen=True)
 class Host:
     """``guest``: none, off or on. ``dirty``: it started, or something was taken from it, and it has not cleaned yet.
 
@@ -95,7 +105,7 @@ class Host:
     old: bool = False
     stuck: str = ""
     behind: bool = False
-    worker: Worker | Errand | None = None
+    worker: Worker | Errand | Look | None = None
 
     __hash__ = hash_once
 
@@ -116,6 +126,7 @@ class World:
     ``requests``: evacuations to be asked for, ``asked``: what else is. ``faults``: how many more can happen, ``rare``:
     which others. ``unfenced``: hosts that were declared dead while the guest ran there. ``unheard``: the database was
     away, and nobody has been heard since. ``unanswered``: the record of a request that did not hear of it.
+    ``shown``: instances.vm_state, in worlds that tell it; in others an evacuation ends as its request says.
     ``encrypted``: its disk is, and the key is given to its owner's token alone, which only a request's message has.
     ``seen_down``: a host that an API process saw silent, where that is all it goes by. ``seen_free``: the hosts of
     which API processes saw the instance held by nothing, likewise, each of them for a request.
@@ -129,6 +140,7 @@ class World:
     asked: tuple[str, ...] = ()
     order: Order | None = None
     deleted: bool = False
+    shown: VmState | None = None
     encrypted: bool = False
     faults: int = 2
     rare: tuple[str, ...] = ()
