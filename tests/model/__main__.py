@@ -24,7 +24,7 @@ def without(names):
 
 
 def by_rule():
-    yield "Each rule of the protocol, what was switched off of it here, and where it is shown besides, or instead:\n"
+    yield "Each rule of the protocol, what was switched off of it here, and where it is shown besides:\n"
     for number, shown in PROTOCOL.items():
         switches = (f"without {switch}" for switch in shown.switches)
         yield "\n       ".join([f"{number:3}. {shown.rule}", *switches, *map(where, shown.tests)])

@@ -37,6 +37,11 @@ def _why_not(world, host):
     return "only its clock was behind" if host.behind else "had been heard by then"
 
 
+def _carries_a_token(record):
+    """Whether what is sent of an evacuation has its owner's token: a manager that gives it to another host has none."""
+    return record.tries == 1
+
+
 def _without_disk(world, by):
     """Judge that a host deletes the instance's disk with its own guest, which DELETE alone allows."""
     if world.deleted:
@@ -193,8 +198,7 @@ class Model:
             if step == Step.RECLAIM and not self.rules.reclaims:
                 continue
             then = world.with_record(number, step)
-            # Who takes an evacuation over tells the next host so, and has no token to give it.
-            token = not world.encrypted or (told and record.tries == 1)
+            token = not world.encrypted or (told and _carries_a_token(record))
             worker = Worker(number, then.records[number].attempt, token=token)
             then = changed(then.with_host(at, worker=worker), messages=world.messages - {(at, number)})
             yield f"host {at} claims evacuation {number}", then
@@ -298,10 +302,9 @@ class Model:
     def _forget(self, world, at, worker):
         then = None if self.rules.written_before_forgotten else changed(worker, step="give back")
         forgotten = world.with_host(at, guest="none", worker=then)
-        yield (
-            f"host {at} forgets the guest",
-            forgotten if self.rules.shared_disk_stays else _without_disk(forgotten, at),
-        )
+        if not self.rules.shared_disk_stays:
+            forgotten = _without_disk(forgotten, at)
+        yield f"host {at} forgets the guest", forgotten
 
     def _judge_power_on(self, world, at, worker):
         if world.records[worker.record].stops:
@@ -407,7 +410,8 @@ class Model:
                 yield f"the manager of host {at} is started in an older release", back
         for message in world.messages:
             if message[0] == at:
-                lost = "is lost, and the owner's token with it" if world.encrypted else "is lost"
+                with_token = world.encrypted and _carries_a_token(world.records[message[1]])
+                lost = "is lost, and the owner's token with it" if with_token else "is lost"
                 yield f"a message to host {at} {lost}", changed(less, messages=world.messages - {message})
 
     def _rare_faults(self, world, at, host):

@@ -92,13 +92,13 @@ class Rules:
 
 @dataclass(frozen=True)
 class Shown:
-    """Where a rule is seen to be needed: by ``switches`` of the model, and by tests of what is not a matter of order.
+    """Where a rule is seen to be needed: by ``switches`` of the model, and by ``tests`` of what is not in the model.
 
     A test is a folder of ``tests/scenarios``, or ``file::test`` below ``tests``.
     """
 
     rule: str
-    switches: tuple[str, ...] = ()
+    switches: tuple[str, ...]
     tests: tuple[str, ...] = ()
 
 

@@ -4,11 +4,14 @@ import os
 
 import pytest
 
+from evacuator.evacuation.states import VmState
 from tests.model.explore import explore
 from tests.model.protocol import Model
 from tests.model.worlds import (
     ACTIVE,
     ANSWER,
+    BURNT,
+    CLOCK,
     FENCED,
     FROZEN,
     GONE,
@@ -25,7 +28,7 @@ FAULTS = int(os.environ.get("EVACUATOR_TEST_MODEL", "2"))
 
 RARE = (QUEUE, HYPERVISOR, GONE, ANSWER)
 
-#: What else is asked, or goes wrong, around one evacuation.
+#: What else is asked, seen, or goes wrong around an evacuation or two.
 AROUND_IT = {
     "a start before 2.94": World(STOPPED, requests=(ACTIVE,), asked=("start",)),
     "a start before 2.95": World(STOPPED, requests=(SILENT,), asked=("start",)),
@@ -39,6 +42,11 @@ AROUND_IT = {
     "a delete during 2.95": World(FENCED, requests=(SILENT,), asked=("delete",), faults=1),
     "all that is rare during 2.94": World(FROZEN, requests=(ACTIVE,), rare=RARE, faults=0),
     "all that is rare during 2.95": World(FENCED, requests=(SILENT,), rare=RARE, faults=0),
+    "a clock behind during 2.94": World(FROZEN, requests=(ACTIVE,), rare=(CLOCK,), faults=1),
+    "looks around 2.95": World(RUNNING, shown=VmState.ACTIVE, requests=(SILENT, ACTIVE)),
+    "looks around 2.94": World(STOPPED, shown=VmState.ACTIVE, requests=(ACTIVE, ACTIVE)),
+    "an encrypted guest twice": World(FENCED, requests=(ACTIVE, ACTIVE), encrypted=True, faults=1),
+    "a source that never comes back": World(BURNT, requests=(ACTIVE, SILENT)),
 }
 
 
