@@ -40,7 +40,7 @@ SEARCH = settings(
 )
 
 #: Where each search begins. hypothesis would begin elsewhere with each change of this file.
-BEGINNING = 7
+BEGINNING = 2
 
 DEATH = "create web on a\ndelay 70\nhost a power off\nforce-down a\n"
 
