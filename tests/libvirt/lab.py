@@ -58,13 +58,19 @@ exec /usr/bin/qemu-system-x86_64 "${arguments[@]}"
 
 def eventually(check: Callable[[], object], seconds: float = 30.0, what: str = "") -> object:
     """Wait until ``check`` returns something true, and return that."""
+    found = _in_time(check, seconds)
+    assert found, what or f"not within {seconds:g} seconds"
+    return found
+
+
+def _in_time(check: Callable[[], object], seconds: float) -> object:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = check()
         if found:
             return found
         time.sleep(0.05)
-    raise AssertionError(what or f"not within {seconds:g} seconds")
+    return None
 
 
 class Host:
@@ -151,7 +157,15 @@ class Host:
         inside = ["nsenter", "-t", str(self._members()[0]), "-p", "-m", "-u"]
         if not _AS_ROOT:
             inside[3:3] = ["--user", "--preserve-credentials"]
-        subprocess.run([*inside, *self._daemon(), "-d"], check=True, capture_output=True)
+        said: list[str] = []
+
+        def started() -> bool:
+            done = subprocess.run([*inside, *self._daemon(), "-d"], check=False, capture_output=True, text=True)
+            said.append(done.stderr)
+            return done.returncode == 0
+
+        # Right after the one before was killed, what that held may not be free yet.
+        assert _in_time(started, 10), said[-1]
         self.wait()
 
     def freeze_daemon(self) -> None:
