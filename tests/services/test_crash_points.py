@@ -16,13 +16,7 @@ from tests.world.crash_points import EVACUATION, JOURNEYS, dies, ended_well, poi
 from tests.world.world import a_world
 
 STORIES = {microversion: EVACUATION.format(microversion=microversion) for microversion in ("2.94", "2.95")}
-POINTS = [
-    (microversion, point)
-    for microversion, story in STORIES.items()
-    for point in points(story)
-    # Of keys that a hypervisor was lent no database knows.
-    if point.what != "take_keys_back"
-]
+POINTS = [(microversion, point) for microversion, story in STORIES.items() for point in points(story)]
 
 ON_THE_MAIN_ROAD = {point.what for _microversion, point in POINTS}
 #: The first point of each transaction, and the way on which it is.
