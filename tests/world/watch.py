@@ -39,8 +39,12 @@ class Row:
 
     host: str | None
     deleted: bool
-    evacuation: str | None
     launched: bool
+    left_by: str | None
+
+    def is_owned_by(self, host):
+        """Whether ``host`` may run it: not the one that an unfinished evacuation found it on."""
+        return self.host == host and not self.deleted and self.left_by != host
 
 
 class Watch:
@@ -117,7 +121,7 @@ class Watch:
                 name = self._world.name_of(line.instance)
                 self._world.story.tell(f"    {host}: {name} {line.event.replace('_', ' ')} ({line.cause})")
                 row = rows.get(line.instance)
-                owned = row is not None and row.host == host and not row.deleted
+                owned = row is not None and row.is_owned_by(host)
                 if line.event == Event.POWERED_ON and not owned and host not in dead:
                     raise Broken(f"I1: {host} powered {name} on, which may run on {row and row.host}")
                 self._done_once(host, name, line)
@@ -135,7 +139,7 @@ class Watch:
     def _runs_where_it_belongs(self, rows, dead):
         for host, uuid in self._world.running():
             row = rows.get(uuid)
-            belongs = row is not None and row.host == host and not row.deleted
+            belongs = row is not None and row.is_owned_by(host)
             if not belongs and host not in dead:
                 name = self._world.name_of(uuid)
                 raise Broken(f"I1: {host} runs {name}, which belongs to {row and row.host}; it was not declared dead")
@@ -185,7 +189,12 @@ class Watch:
             raise Broken(f"I1: these guests are not where they belong: {strangers}")
 
 
-ROWS = "SELECT uuid, host, deleted, evacuation_id, launched_at IS NOT NULL AS launched FROM instances ORDER BY id"
+#: With the host that an evacuation which holds it found it on, if one does.
+ROWS = """
+    SELECT instances.uuid, instances.host, instances.deleted, launched_at IS NOT NULL AS launched, source_compute
+    FROM instances LEFT JOIN migrations ON migrations.uuid = instances.evacuation_id
+    ORDER BY instances.id
+"""
 
 NEW_RECORDS = "SELECT id, request_id FROM migrations WHERE id > :seen ORDER BY id"
 
