@@ -160,6 +160,15 @@ class KeepsTheClaim(Cleaner):
         return True
 
 
+class StartsAllItFinds(Cleaner):
+    """Comes back as a host with autostart would, and says that it is clean."""
+
+    def clean(self):
+        for guest in self._host.driver.inventory():
+            self._host.driver.power_on(guest.uuid, "autostart")
+        return True
+
+
 class ForgetsToCount(Wrong):
     """Removes a claim and leaves the totals as they were."""
 
@@ -208,10 +217,13 @@ def with_rebuilder(rebuilder):
     return Manager
 
 
-class WithKeptClaims(ComputeManager):
-    def __init__(self, host, workers, incarnation):
-        super().__init__(host, workers, incarnation)
-        self._cleaner = self._heartbeat._cleaner = KeepsTheClaim(host)
+def with_cleaner(cleaner):
+    class Manager(ComputeManager):
+        def __init__(self, host, workers, incarnation):
+            super().__init__(host, workers, incarnation)
+            self._cleaner = self._heartbeat._cleaner = cleaner(host)
+
+    return Manager
 
 
 #: Of each that is wrong: with what a world is made, a story in which all is well so far, how it goes on, and what has
@@ -235,10 +247,16 @@ STORIES = {
     "ForgetsToCount": ({"manager": with_rebuilder(ForgetsToCount)}, "", "evacuate web 2.94", r"^I5"),
     "LeavesItAccepted": ({"manager": LeavesItAccepted}, "evacuate web 2.94", "delay 2800", r"^record-stuck"),
     "KeepsTheClaim": (
-        {"manager": WithKeptClaims},
+        {"manager": with_cleaner(KeepsTheClaim)},
         "evacuate web 2.94",
         "host a power on\ndelay 40",
         r"^claim-unexplained",
+    ),
+    "StartsAllItFinds": (
+        {"manager": with_cleaner(StartsAllItFinds)},
+        "broker drop 1\nevacuate web 2.94\nexpect migration 1 accepted",
+        "host a power on",
+        r"^I1: a runs web",
     ),
     "ForgetsTheGate": (
         {"api_database": ForgetsTheGate},
@@ -280,6 +298,7 @@ INVARIANTS = {
     "ForgetsToCount": "I5",
     "LeavesItAccepted": "I3",
     "KeepsTheClaim": "claim-unexplained",
+    "StartsAllItFinds": "I1",
     "ForgetsTheGate": "I7",
 }
 
