@@ -8,6 +8,7 @@ from oslo_config import cfg
 
 from evacuator.cmd import logs, serving, wiring
 from evacuator.cmd.options import add_config_file
+from evacuator.conf.libvirt import require_section_for
 
 #: The exit status when another manager took this one's place. Whoever starts it again takes it back.
 SUPERSEDED = 3
@@ -40,13 +41,16 @@ def _name(text: str) -> str:
 def run(args: argparse.Namespace) -> int:
     """Manage the host until told to stop."""
     conf = cfg.CONF
+    host = args.host or conf.host
+    if conf.compute.driver == "libvirt":
+        require_section_for(conf, host)
     logs.start(conf)
     with serving.told_to_stop() as wait, ExitStack() as closing:
         database = wiring.database_of(conf)
         closing.callback(database.close)
         messaging = wiring.messaging_of(conf)
         closing.callback(messaging.close)
-        driver = wiring.driver_of(conf, args.host or conf.host, args.state_dir)
+        driver = wiring.driver_of(conf, host, args.state_dir)
         service = wiring.compute_service(conf, wiring.engine_of(conf, database, messaging), messaging, driver)
         closing.callback(service.stop)
         closing.callback(serving.show_metrics(conf))

@@ -28,6 +28,12 @@ from evacuator.virt.simulated import evidence
 LOOKS = 3
 BETWEEN_LOOKS = 0.5
 
+#: What is said where nothing tells of any hypervisor.
+BLIND = (
+    "The hypervisors are not looked at: give --state-dir D, where simulated ones are, or a --config-file with "
+    "[compute] driver = libvirt."
+)
+
 #: Exit statuses.
 HOLDS, BROKEN, COULD_NOT_LOOK = 0, 1, 2
 
@@ -48,6 +54,11 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         type=Path,
         help="the database is D/evacuator.sqlite, unless one is configured; simulated hypervisors are looked at there",
     )
+    parser.add_argument(
+        "--host",
+        metavar="H",
+        help="the name of this machine in the services API, to look at it (default: [DEFAULT] host)",
+    )
     add_config_file(parser)
     parser.set_defaults(run=run, failed=COULD_NOT_LOOK)
 
@@ -55,6 +66,8 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def run(args: argparse.Namespace) -> int:
     """Look, print, and say by the exit status whether everything holds."""
     conf = cfg.CONF
+    if args.host:
+        conf.set_override("host", args.host)
     with ExitStack() as closing:
         database = open_to_look(conf, args.state_dir)
         closing.callback(database.close)
@@ -107,7 +120,10 @@ def _eyes(
 ) -> Callable[[], Evidence | None]:
     """Return what looks at the hypervisors of this site."""
     if conf.compute.driver != "libvirt":
-        return lambda: evidence.look(directory, expected=census.hosts(database)) if directory else None
+        if directory is None:
+            print(BLIND)
+            return lambda: None
+        return lambda: evidence.look(directory, expected=census.hosts(database))
     try:
         from evacuator.virt.libvirt.evidence import hypervisors_of  # noqa: PLC0415 - an extra
     except ImportError as error:

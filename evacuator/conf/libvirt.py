@@ -1,4 +1,4 @@
-"""``[libvirt]``: hypervisors that libvirt drives; and ``[host:NAME]``, where one process manages several of them."""
+"""``[libvirt]``: hypervisors that libvirt drives; and ``[host:NAME]``, what is different for one of them."""
 
 from collections.abc import Sequence
 
@@ -9,8 +9,9 @@ from evacuator.errors import NotConfigured
 GROUP = cfg.OptGroup(
     "libvirt",
     title="Hypervisors driven through libvirt",
-    help="Only with [compute] driver = libvirt. In all-in-one, which manages several hosts, a section [host:NAME] "
-    "overrides connection_uri, storage_id, host_ip, graphics_listen, emulator and cpu_mode for one host.",
+    help="Only with [compute] driver = libvirt. A section [host:NAME] overrides connection_uri, storage_id, host_ip, "
+    "graphics_listen, emulator and cpu_mode for one host: in all-in-one, which manages several, and in a file that is "
+    "the same on every machine.",
 )
 
 OPTS = [
@@ -142,6 +143,29 @@ def require_sections_of(conf: cfg.ConfigOpts, hosts: Sequence[str]) -> None:
                 reason=f"There is a section [host:{name}], but no such host among {', '.join(hosts)}: correct the one "
                 "or the other."
             )
+    _require_known_options(conf)
+
+
+def require_section_for(conf: cfg.ConfigOpts, host: str) -> None:
+    """Make sure that the hypervisor of ``host`` is the one that is meant, where those of others are told.
+
+    Without a section of its own a name that is mistyped leads to the hypervisor of this machine, whose guests are then
+    taken for that host's.
+
+    :raises NotConfigured: sections say where other hosts are, and none is this one's; or one says what means nothing.
+    """
+    hosts, here = host_sections(conf), conf.libvirt.connection_uri
+    elsewhere = sorted(name for name in hosts if of_host(conf, name, "connection_uri") != here)
+    if elsewhere and host not in hosts:
+        raise NotConfigured(
+            reason=f"There is no section [host:{host}], but one for {', '.join(elsewhere)}. Correct the name (--host, "
+            f"or host in [DEFAULT]); or, if {host} is where {here} leads from here, write [host:{host}] into the "
+            "configuration, which may be empty."
+        )
+    _require_known_options(conf)
+
+
+def _require_known_options(conf: cfg.ConfigOpts) -> None:
     for file in conf.config_file:
         sections: dict[str, dict[str, list[str]]] = {}
         cfg.ConfigParser(file, sections).parse()

@@ -19,6 +19,7 @@ MARIADB = "mysql+pymysql://u:SECRET@"
 NOBODY_THERE = DATABASE.format(url="mysql+pymysql://u:p@127.0.0.1:1/evacuator")
 ENCRYPTED = "mysql+pymysql://u:p@127.0.0.1:1/evacuator?ssl_ca=/no/ca.pem"
 BROKER = "[DEFAULT]\ntransport_url = {}\n"
+HYPERVISORS = "[compute]\ndriver = libvirt\n[host:beta]\nconnection_uri = qemu+ssh://beta/system\n"
 TLS = "[oslo_messaging_rabbit]\nssl = true\nssl_ca_file = /no/ca.pem\n"
 
 #: What is run, with which configuration, and a part of what it has to say on standard error.
@@ -62,6 +63,7 @@ MISTAKES = {
     "no port": ("api --port 65536", SQLITE, "65536 is no port"),
     "no host": ("all-in-one --state-dir {here}/site --hosts ../a", "", "cannot be called '../a'"),
     "a name that a unit's file should have": ("compute --host=", SQLITE, "--host: it is empty: give the name"),
+    "another host's name": ("compute --host beat", SQLITE + HYPERVISORS, "no section [host:beat], but one for beta"),
     "a file in the way": ("all-in-one --state-dir {here}/settings.conf --hosts a", "", "cannot be used: [Errno 17]"),
 }  # fmt: skip
 

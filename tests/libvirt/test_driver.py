@@ -18,7 +18,7 @@ from evacuator.evacuation.states import PowerState
 from evacuator.keys.manager import Key
 from evacuator.virt.driver import DiskSource, Driver, Guest
 from evacuator.virt.libvirt import definition, domains
-from evacuator.virt.libvirt.connection import Timing
+from evacuator.virt.libvirt.connection import MOST_ATTEMPTS, Timing
 from evacuator.virt.libvirt.definition import HostChanges
 from evacuator.virt.libvirt.disks import DiskFolder
 from evacuator.virt.libvirt.settings import LibvirtSettings
@@ -507,6 +507,16 @@ class TestDaemonsThatFail:
             make_driver("a", uri=f"qemu+ext:///system?command={tunnel}").facts()
 
         assert "banner exchange giving up" in str(unknown.value)
+
+    def test_what_a_tunnel_says_may_be_no_utf_8(self, lab, make_driver):
+        tunnel = lab.root / "tunnel"
+        tunnel.write_bytes(b"#!/bin/sh\nprintf 'Zugang ge\\344ndert\n' >&2\nsleep 0.2\nexit 255\n")
+        tunnel.chmod(0o755)
+        driver = make_driver("a", uri=f"qemu+ext:///system?command={tunnel}", timing=QUICK)
+
+        for _ in range(MOST_ATTEMPTS + 1):
+            with pytest.raises(errors.HypervisorUnknown, match="Zugang ge\N{REPLACEMENT CHARACTER}ndert"):
+                driver.facts()
 
     def test_a_dead_daemon_is_said_to_be_silent_and_found_again(self, lab, make_driver, guest):
         driver = make_driver("a", timing=QUICK)

@@ -20,6 +20,9 @@ T = TypeVar("T")
 MOST_ATTEMPTS = 4
 RARELY_SECONDS = 300.0
 
+#: What libvirt's bindings raise: for an error whose message is no UTF-8, as a tunnel's may be, it is SystemError.
+FAILURES = (libvirt.libvirtError, SystemError)
+
 #: So many connections that nobody uses are kept for the next calls.
 MOST_IDLE = 4
 
@@ -71,8 +74,8 @@ class _EventLoop:
         while True:
             try:
                 libvirt.virEventRunDefaultImpl()
-            except libvirt.libvirtError as error:
-                LOG.error("libvirt's event loop: %s", error)  # noqa: TRY400 - the sentence says it all
+            except FAILURES as error:
+                LOG.error("libvirt's event loop: %s", words_of(error))  # noqa: TRY400 - the sentence says it all
                 time.sleep(1)
 
 
@@ -95,11 +98,17 @@ class Session:
         return is_alive(self.conn)
 
 
+def words_of(error: BaseException) -> str:
+    """Return what libvirt says in one of the ``FAILURES``, with a sign for each byte that cannot be read."""
+    undecoded = error.__cause__
+    return undecoded.object.decode(errors="replace") if isinstance(undecoded, UnicodeDecodeError) else str(error)
+
+
 def is_alive(conn: Any) -> bool:
     """Whether the transport of a connection is still open; asks nobody."""
     try:
         return bool(conn.isAlive())
-    except libvirt.libvirtError:
+    except FAILURES:
         return False
 
 
@@ -196,6 +205,10 @@ class Connection:
             if error.get_error_code() != libvirt.VIR_ERR_OPERATION_TIMEOUT:
                 self._lost()
             raise self._unknown(str(error)) from error
+        except SystemError as error:
+            # Which error it was is lost with its message.
+            self._lost()
+            raise self._unknown(words_of(error)) from error
 
     def _work(self, session: Session, call: Call, work: Callable[[Call], T]) -> T:
         try:
@@ -280,8 +293,8 @@ class Connection:
         try:
             EVENT_LOOP.ensure()
             conn = libvirt.open(self.uri)
-        except libvirt.libvirtError as error:
-            failure = str(error)
+        except FAILURES as error:
+            failure = words_of(error)
         with self._changed:
             attempt.over = True
             self._attempts.remove(attempt)
@@ -331,8 +344,8 @@ class Listener:
         while not self._closing.is_set():
             try:
                 self._hear()
-            except libvirt.libvirtError as error:
-                LOG.info("%s: libvirt's events are not heard: %s", self._host, error)
+            except FAILURES as error:
+                LOG.info("%s: libvirt's events are not heard: %s", self._host, words_of(error))
                 self._closing.wait(RETRY_SECONDS)
 
     def _hear(self) -> None:
@@ -367,9 +380,9 @@ def _say_goodbye(conn: Any, callbacks: Sequence[int]) -> None:
         # A callback holds the connection: it would never be closed.
         for callback in callbacks:
             conn.domainEventDeregisterAny(callback)
-    except libvirt.libvirtError as error:
-        LOG.debug("a connection that is given up: %s", error)
+    except FAILURES as error:
+        LOG.debug("a connection that is given up: %s", words_of(error))
     try:
         conn.close()
-    except libvirt.libvirtError as error:
-        LOG.debug("a connection that is given up: %s", error)
+    except FAILURES as error:
+        LOG.debug("a connection that is given up: %s", words_of(error))

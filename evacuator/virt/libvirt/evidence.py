@@ -79,7 +79,9 @@ def hypervisors_of(conf: cfg.ConfigOpts, hosts: Iterable[str]) -> Hypervisors:
     for host in hosts:
         uri = of_host(conf, host, "connection_uri")
         if host not in known or not uri:
-            unseen[host] = f"no section [host:{host}] here says where it is; run this on the host itself, or write one"
+            unseen[host] = (
+                f"no section [host:{host}] here says where it is; write one, or run this there with --host {host}"
+            )
         elif uri in connections:
             unseen[host] = f"its connection_uri is that of host {connections[uri].host}, {uri}"
         else:

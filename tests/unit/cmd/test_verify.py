@@ -95,9 +95,9 @@ def test_a_configured_database_is_judged_alone_without_a_state_directory(run, si
     file.write_text(f"[database]\nconnection = {state_dir.sqlite_url(site)}\n")
 
     assert run("--config-file", file) == 0
-    assert capsys.readouterr().out == (
-        "Looked at 1 compute service, 0 instances, 0 evacuations, 0 claims: every invariant holds.\n"
-    )
+    told, summary = capsys.readouterr().out.splitlines()
+    assert told.startswith("The hypervisors are not looked at: give --state-dir D")
+    assert summary == "Looked at 1 compute service, 0 instances, 0 evacuations, 0 claims: every invariant holds."
 
 
 @pytest.mark.parametrize(
@@ -169,6 +169,18 @@ def test_a_libvirt_host_without_a_service_is_looked_at_where_its_section_says(ru
     # Otherwise each guest there would be two copies.
     assert renamed == "not looked at: host renamed: its connection_uri is that of host gone, test:///default"
     assert "1 hypervisor, 1 guest: every invariant holds." in summary
+
+
+def test_this_machine_is_looked_at_as_the_host_that_is_named(run, site, tmp_path, capsys):
+    pytest.importorskip("libvirt")
+    file = tmp_path / "evacuator.conf"
+    file.write_text(
+        f"[database]\nconnection = {state_dir.sqlite_url(site)}\n[compute]\ndriver = libvirt\n"
+        "[libvirt]\nconnection_uri = test:///default\n"
+    )
+
+    assert run("--config-file", file, "--host", "b") == 0
+    assert "1 hypervisor, 1 guest: every invariant holds." in capsys.readouterr().out
 
 
 def test_a_host_that_falls_silent_between_two_looks_is_named_and_its_findings_are_kept(run, site, capsys, monkeypatch):
