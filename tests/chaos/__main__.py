@@ -24,7 +24,7 @@ from evacuator.rpc.transport import open_transport
 from evacuator.virt.simulated import FOLDER
 from tests.chaos import judge
 from tests.chaos.clients import MISCHIEF, Client, Ledger
-from tests.chaos.faults import FAULTS, Stage
+from tests.chaos.faults import FAULTS, RETURNS, Stage
 from tests.chaos.fences import Fences
 from tests.services.clocks import HOUR, Clocks, put_right
 from tests.services.cluster import QUORUM, Cluster
@@ -96,7 +96,8 @@ def _run(cluster: Cluster, options: argparse.Namespace) -> list[str]:
     cluster.settled(*made, seconds=60)
     ledger.servers.update(made)
     stopping = threading.Event()
-    stage = Stage(cluster, Fences(), random.Random(options.seed), stopping, _resender(cluster, options.seed))
+    resend = _resender(cluster, options.seed)
+    stage = Stage(cluster, Fences(), random.Random(options.seed), stopping, resend, min(60, options.duration / 10))
     clients = [Client(cluster, stage.fences, ledger, f"{options.seed}-{n}", stopping) for n in range(CLIENTS)]
     for client in clients:
         client.start()
@@ -208,7 +209,11 @@ def _lacking(stage: Stage, ledger: Ledger, duration: float) -> list[str]:
         "faults happened": (sum(stage.counts.values()), FAULTS_A_SECOND),
         "evacuations were accepted": (len(ledger.accepted), EVACUATIONS_A_SECOND),
     }
-    kinds = [(name, stage.counts[name]) for name in FAULTS] + [(name, ledger.mischief[name]) for name in MISCHIEF]
+    kinds = [
+        *((name, stage.counts[name]) for name in FAULTS),
+        *((f"source returns to {status}", stage.returns[status]) for status in RETURNS),
+        *((name, ledger.mischief[name]) for name in MISCHIEF),
+    ]
     return [
         *(
             f"{count} {what}: {duration:g} s have to see {int(a_second * duration)}"
@@ -227,6 +232,9 @@ def _report(cluster: Cluster, stage: Stage, ledger: Ledger, lasted: float) -> No
     )
     for name in FAULTS:
         print(f"  {stage.counts[name]:5} {name}")
+    print("hosts that came back to evacuations from them that were:")
+    for status in RETURNS:
+        print(f"  {stage.returns[status]:5} {status}")
     print("what people did to evacuations:")
     for name in MISCHIEF:
         print(f"  {ledger.mischief[name]:5} {name}")

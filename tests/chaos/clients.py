@@ -22,11 +22,15 @@ TIMEOUT = 20.0
 VERSIONS = ("2.14", "2.29", "2.67", "2.94", "2.95", "2.95", "2.95")
 
 TWICE = "the same evacuation asked for twice at once"
+OPERATORS = "two operators on one host at once"
 DELETE = "delete during an evacuation"
 RESET = "reset of the state during an evacuation"
 
+#: So many servers of a host two operators have in their lists.
+SHARED = 5
+
 #: What people do to evacuations, each with the share of them; until it has happened, to each one.
-MISCHIEF = {TWICE: 0.1, DELETE: 0.02, RESET: 0.02}
+MISCHIEF = {TWICE: 0.1, OPERATORS: 0.05, DELETE: 0.02, RESET: 0.02}
 
 
 class Unanswered(Exception):
@@ -101,7 +105,10 @@ class Client(threading.Thread):
         if not idle or self._random.random() < 0.05:
             self._work_elsewhere()
             return
-        self._evacuate(self._random.choice(idle))
+        if self._is_time_for(OPERATORS):
+            self._evacuate_twice(idle)
+        else:
+            self._evacuate(self._random.choice(idle))
 
     def _evacuate(self, server: dict[str, Any]) -> None:
         source = server["OS-EXT-SRV-ATTR:host"]
@@ -119,6 +126,23 @@ class Client(threading.Thread):
             self._happened(TWICE)
         if 200 in statuses:
             self._interfere(server["id"])
+
+    def _evacuate_twice(self, servers: list[dict[str, Any]]) -> None:
+        """Have two operators evacuate the same servers, each in an order and at a version of his own."""
+        lists = [self._random.sample(servers, min(SHARED, len(servers)))]
+        lists.append(lists[0][::-1])
+        with ThreadPoolExecutor(len(lists)) as threads:
+            both = list(threads.map(self._evacuate_all, lists, self._random.choices(VERSIONS, k=len(lists))))
+        if all(any(status is not None for status in statuses) for statuses in both):
+            self._happened(OPERATORS)
+
+    def _evacuate_all(self, servers: list[dict[str, Any]], version: str) -> list[int | None]:
+        statuses = []
+        for server in servers:
+            with self._fences.counted_on(server["OS-EXT-SRV-ATTR:host"]) as is_off:
+                if is_off:
+                    statuses.append(self._ask(server["id"], version, {"evacuate": {}}))
+        return statuses
 
     def _interfere(self, server: str) -> None:
         """Now and then do something to an instance that is being evacuated."""

@@ -16,6 +16,7 @@ from oslo_db.exception import DBError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from evacuator.evacuation.transitions import Status
 from evacuator.virt.simulated import FOLDER, Machine
 from tests.chaos.clients import eventually
 from tests.chaos.fences import Fences
@@ -37,16 +38,38 @@ HYPERVISOR_FAULTS = {
 }
 
 
+#: How far evacuations may have come when the host that they are from returns. Those that came to nothing left it what
+#: it had.
+RETURNS = (Status.ACCEPTED, Status.PRE_MIGRATING, Status.DONE, Status.FAILED, Status.ERROR)
+
+FOUND_ON_RETURN = """
+    SELECT DISTINCT migrations.status
+    FROM migrations JOIN instances ON instances.uuid = migrations.instance_uuid
+    WHERE source_compute = :host
+    AND (status IN ('accepted', 'pre-migrating', 'done') OR (status IN ('failed', 'error') AND instances.host = :host))
+"""
+
+ON_THEIR_WAY = """
+    SELECT DISTINCT dest_compute FROM migrations
+    WHERE source_compute = :host AND status IN ('accepted', 'pre-migrating') AND dest_compute IS NOT NULL
+"""
+
+
 @dataclass
 class Stage:
-    """Where faults happen: one at a time to each process, any number at once."""
+    """Where faults happen: one at a time to each process, any number at once.
+
+    ``long``: seconds that the broker is away once. ``returns``: how often a host came back to evacuations of a status.
+    """
 
     cluster: Cluster
     fences: Fences
     random: random.Random
     stopping: threading.Event
     resend: Callable[[], int]
+    long: float
     counts: Counter[str] = field(default_factory=Counter)
+    returns: Counter[str] = field(default_factory=Counter)
     busy: set[str] = field(default_factory=set)
     guard: threading.Lock = field(default_factory=threading.Lock)
     troubles: list[str] = field(default_factory=list)
@@ -90,6 +113,13 @@ class Stage:
         for name in names:
             self.process(name).ready()
 
+    def told(self, query: str, host: str) -> list[str]:
+        """Return what the database says of a host; nothing while it says nothing."""
+        try:
+            return [row[0] for row in self.cluster.sql(query, host=host)]
+        except LOST:
+            return []
+
     def force_down(self, host: str, *, forced: bool) -> bool:
         """Force a host down, or let it up, as soon as somebody answers."""
         return eventually(lambda: self.cluster.force_down(host, forced).status == 200, self.stopping, 60)
@@ -127,6 +157,29 @@ def two_hosts_die(stage: Stage) -> bool:
     return True
 
 
+def destination_dies(stage: Stage) -> bool:
+    """A host dies that is the destination of an evacuation from another dead one."""
+    with stage.hold(stage.hosts) as sources:
+        if not sources or not _few_are_fenced(stage, 2):
+            return False
+        _fence(stage, sources[0])
+        died = _a_destination_dies(stage, sources[0])
+        _return(stage, sources[0])
+    return died
+
+
+def _a_destination_dies(stage: Stage, source: str) -> bool:
+    for _ in range(20):
+        stage.sleep(0.2)
+        with stage.hold(stage.told(ON_THEIR_WAY, source)) as destinations:
+            if destinations:
+                _fence(stage, destinations[0])
+                stage.sleep(stage.random.uniform(1, 3))
+                _return(stage, destinations[0])
+                return True
+    return False
+
+
 def _host_dies(stage: Stage, seconds: float, *, told: bool = True) -> bool:
     with stage.hold(stage.hosts) as hosts:
         if not hosts or not _few_are_fenced(stage, 1):
@@ -150,6 +203,9 @@ def _fence(stage: Stage, host: str, *, told: bool = True) -> None:
 
 def _return(stage: Stage, host: str) -> None:
     stage.fences.take_down(host)
+    found = stage.told(FOUND_ON_RETURN, host)
+    with stage.guard:
+        stage.returns.update(found)
     stage.cluster.mains(host, "on")
     stage.cluster.computes[host].configure(_hypervisor(stage.random))
     stage.up_again(host)
@@ -316,6 +372,11 @@ def broker_away(stage: Stage) -> bool:
     return _servers_away(stage, "broker", "cut", stage.random.uniform(2, 8))
 
 
+def broker_away_for_long(stage: Stage) -> bool:
+    """Nobody reaches the broker for a minute, or for a tenth of a run that is shorter than ten."""
+    return _servers_away(stage, "broker", "cut", stage.long)
+
+
 def broker_stalls(stage: Stage) -> bool:
     """The broker takes everything and answers nothing: messages come late, all at once."""
     return _servers_away(stage, "broker", "stall", stage.random.uniform(1, 5))
@@ -422,6 +483,7 @@ FAULTS: dict[str, tuple[Callable[[Stage], bool], int]] = {
     "host falls silent": (host_falls_silent, 1),
     "source returns early": (source_returns_early, 5),
     "two hosts die": (two_hosts_die, 2),
+    "destination dies": (destination_dies, 2),
     "API killed": (api_killed, 2),
     "API frozen": (api_frozen, 2),
     "compute killed": (compute_killed, 2),
@@ -438,6 +500,7 @@ FAULTS: dict[str, tuple[Callable[[Stage], bool], int]] = {
     "database rows locked": (database_rows_locked, 4),
     "database takes no writes": (database_takes_no_writes, 2),
     "broker away": (broker_away, 2),
+    "broker away for long": (broker_away_for_long, 0),
     "broker stalls": (broker_stalls, 3),
     "broker wiped": (broker_wiped, 2),
     "messages repeated": (messages_repeated, 6),

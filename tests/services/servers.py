@@ -13,12 +13,13 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import OperationalError
 
-#: Where .ci/run says that each server is.
-VARIABLES = {
-    "mariadb": "EVACUATOR_TEST_MARIADB",
-    "postgresql": "EVACUATOR_TEST_POSTGRESQL",
-    "rabbitmq": "EVACUATOR_TEST_RABBITMQ",
+#: What says where each server is, and where it is unless that says something: where .ci/run starts it.
+SERVERS = {
+    "mariadb": ("EVACUATOR_TEST_MARIADB", "mysql+pymysql://evacuator:evacuator@127.0.0.1:3306/"),
+    "postgresql": ("EVACUATOR_TEST_POSTGRESQL", "postgresql+psycopg://evacuator:evacuator@127.0.0.1:5432/"),
+    "rabbitmq": ("EVACUATOR_TEST_RABBITMQ", "rabbit://guest:guest@127.0.0.1:5672/"),
 }
 
 
@@ -30,14 +31,24 @@ def missing(why: str) -> NoReturn:
 
 
 def url_of(server: str) -> str:
-    """Return the address of a server; the test that asks is left out where there is none."""
-    variable = VARIABLES[server]
-    return os.environ.get(variable) or missing(f"no {server}: {variable} is not set (.ci/run sets it)")
+    """Return the address of a server."""
+    variable, usual = SERVERS[server]
+    return os.environ.get(variable) or usual
+
+
+def no_answer(server: str, why: object) -> NoReturn:
+    """Leave the test out that needs a server which is not there."""
+    variable, _usual = SERVERS[server]
+    sentence = str(why).strip().splitlines()[0]
+    missing(f"no {server}: {sentence} (.ci/run installs and starts it; {variable} names another one)")
 
 
 @contextmanager
 def fresh_database(server: str) -> Iterator[URL]:
-    """Make an empty database, and drop it in the end; ``sqlite`` is a file, for which nobody is asked."""
+    """Make an empty database, and drop it in the end; ``sqlite`` is a file, for which nobody is asked.
+
+    The test that asks is left out where the server does not answer.
+    """
     if server == "sqlite":
         with TemporaryDirectory() as folder:
             yield make_url(f"sqlite:///{folder}/evacuator.sqlite")
@@ -46,8 +57,11 @@ def fresh_database(server: str) -> Iterator[URL]:
     name = f"evacuator_test_{uuid4().hex[:12]}"
     engine = create_engine(admin if admin.database else _maintenance(admin, server), isolation_level="AUTOCOMMIT")
     force = " WITH (FORCE)" if server == "postgresql" else ""
-    with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+    except OperationalError as error:
+        no_answer(server, error.orig)
     try:
         yield admin.set(database=name)
     finally:
@@ -62,10 +76,16 @@ def _maintenance(admin: URL, server: str) -> URL:
 
 @contextmanager
 def fresh_vhost() -> Iterator[URL]:
-    """Make a virtual host of the broker, and delete it with everything in it in the end."""
+    """Make a virtual host of the broker, and delete it with everything in it in the end.
+
+    The test that asks is left out where the broker does not answer.
+    """
     admin = make_url(url_of("rabbitmq"))
     made = admin.set(database=f"evacuator_test_{uuid4().hex[:12]}")
-    _add(made)
+    try:
+        _add(made)
+    except AssertionError as error:
+        no_answer("rabbitmq", error)
     try:
         yield made
     finally:
