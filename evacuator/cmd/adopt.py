@@ -11,13 +11,13 @@ from oslo_config import cfg
 
 from evacuator.cmd import state_dir, wiring
 from evacuator.cmd.options import add_config_file
-from evacuator.conf.libvirt import host_sections
+from evacuator.conf.libvirt import host_sections, require_section_for
 from evacuator.context import RequestContext
 from evacuator.db import census, schema
 from evacuator.engine import adopt as adopting
 from evacuator.engine.adopt import ExistingGuest
 from evacuator.engine.engine import Engine, Rules
-from evacuator.errors import EvacuatorError, NotConfigured
+from evacuator.errors import DatabaseUnavailable, EvacuatorError, NotConfigured
 from evacuator.evacuation.destination import Room
 
 if TYPE_CHECKING:
@@ -92,15 +92,27 @@ def _adopt(engine: Engine, adoption: "Adoption", args: argparse.Namespace, found
         taken = adoption.take(found.uuid, f"adopted into {args.host}")
         guest = ExistingGuest(found.uuid, found.name, room, found.power_state, taken.definition, taken.key_ids)
         outcome = adopting.adopt_guest(engine, context, args.host, guest)
+    except DatabaseUnavailable as error:
+        # It may have been adopted all the same, and libvirt must not start it by itself then.
+        print(f"{found.name}: nobody knows whether it is adopted; adopt it again")
+        _print_each([str(error)])
+        return False
     except EvacuatorError as error:
         print(f"{found.name}: not adopted")
-        _print_each([str(error)])
-        if not found.marked:
-            adoption.let_go(found.uuid)
+        _print_each([str(error), *([] if found.marked else _let_go(adoption, found))])
         return False
     print(f"{found.name}: {outcome} ({found.uuid})")
     _print_each(found.notes)
     return True
+
+
+def _let_go(adoption: "Adoption", found: "Found") -> list[str]:
+    """Give back what was taken of a domain that is not adopted; return what to do where that fails."""
+    try:
+        adoption.let_go(found.uuid)
+    except EvacuatorError as error:
+        return [f"Its mark, and its autostart, could not be given back: {error} Adopt it again, or release it."]
+    return []
 
 
 def _print_each(lines: Sequence[str]) -> None:
@@ -128,7 +140,7 @@ def choose(found: Sequence["Found"], names: Sequence[str], *, every: bool) -> li
 def adoption_of(host: str) -> Iterator["Adoption"]:
     """Reach the domains of a host.
 
-    :raises NotConfigured: it is no libvirt host, or libvirt's bindings are missing.
+    :raises NotConfigured: it is no libvirt host, nothing says where it is, or libvirt's bindings are missing.
     """
     conf = cfg.CONF
     try:
@@ -136,6 +148,7 @@ def adoption_of(host: str) -> Iterator["Adoption"]:
     except ImportError as error:
         raise NotConfigured(reason=f"This needs libvirt's Python bindings ({error}): see docs/libvirt.md.") from error
     conf.set_override("driver", "libvirt", "compute")
+    require_section_for(conf, host)
     adoption = adoption_on(conf, host)
     print(f"Host {host} is at {adoption.uri}.")
     try:

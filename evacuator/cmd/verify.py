@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
         database = open_to_look(conf, args.state_dir)
         closing.callback(database.close)
         census.require_schema(database, upgrade_command(conf, args.state_dir))
+        _require_known(conf, database, args.host)
         unseen: dict[str, str] = {}
         look = partial(_look, conf, database, _eyes(conf, database, args.state_dir, closing), unseen)
         site = look()
@@ -82,6 +83,12 @@ def run(args: argparse.Namespace) -> int:
         print(f"not looked at: host {host}: {reason}")
     print(_summary(site, wrong))
     return BROKEN if any(finding.broken for finding in wrong) else HOLDS
+
+
+def _require_known(conf: cfg.ConfigOpts, database: Database, host: str | None) -> None:
+    known = {*census.hosts(database), *host_sections(conf)}
+    if host and host not in known:
+        raise NotConfigured(reason=f"There is no host {host}. Known: {', '.join(sorted(known))}.")
 
 
 def open_to_look(conf: cfg.ConfigOpts, directory: Path | None) -> Database:

@@ -13,7 +13,7 @@ from evacuator.db.models import Instance
 from evacuator.db.session import Transaction
 from evacuator.engine.create import hostname_of
 from evacuator.engine.engine import Engine
-from evacuator.errors import Conflict, InstanceNotFound
+from evacuator.errors import Conflict, InstanceNotFound, NotConfigured
 from evacuator.evacuation.destination import Room
 from evacuator.evacuation.states import PowerState, VmState
 
@@ -42,11 +42,21 @@ class Outcome(StrEnum):
 
 
 def register_node(engine: Engine, host: str, facts: dict[str, Any]) -> None:
-    """Record what a host is and has, if no compute manager has done so yet."""
+    """Record what a host is and has, if no compute manager has done so yet.
+
+    :raises NotConfigured: one has, of another hypervisor: its guests would be taken for that host's.
+    """
 
     def work(transaction: Transaction) -> None:
-        if nodes.of_host(transaction, host) is None:
+        node = nodes.of_host(transaction, host)
+        if node is None:
             nodes.register(transaction, host, str(uuid4()), facts)
+        elif node.hypervisor_hostname != facts["hypervisor_hostname"]:
+            raise NotConfigured(
+                reason=f"Host {host} is {node.hypervisor_hostname} by its compute service, and this is "
+                f"{facts['hypervisor_hostname']}. Say where {host} is, with connection_uri in [host:{host}]; or, if it "
+                "was renamed, start its compute service once."
+            )
 
     engine.database.write(work)
 

@@ -3,6 +3,7 @@
 import threading
 import time
 import uuid
+from socket import gethostname
 
 import libvirt
 import pytest
@@ -189,8 +190,12 @@ def test_names_that_are_nowhere_are_said_to_be_and_what_is_there(lab, site, hand
     for verb in ("adopt", "release"):
         mistyped = command(site, verb, "--host", "aa", "--all")
         assert mistyped.returncode == 1
-        assert "There is no host aa: neither a section [host:aa]" in mistyped.stderr
-        assert "Known: a, b, c" in mistyped.stderr
+        assert "There is no section [host:aa], but one for a, c." in mistyped.stderr
+    site._config.write_text(site._config.read_text().replace("[host:", "[hosts:"))
+    mistyped = command(site, "release", "--host", "aa", "--all")
+    assert mistyped.returncode == 1
+    assert "There is no host aa: neither a section [host:aa]" in mistyped.stderr
+    assert f"Known: {gethostname()}" in mistyped.stderr
 
 
 def test_a_transient_domain_is_left_alone_and_one_without_disks_is_adopted(lab, site):

@@ -183,6 +183,11 @@ def test_this_machine_is_looked_at_as_the_host_that_is_named(run, site, tmp_path
     assert "1 hypervisor, 1 guest: every invariant holds." in capsys.readouterr().out
 
 
+def test_a_host_that_nobody_knows_is_refused(run, site, capsys):
+    assert run("--state-dir", site, "--host", "bb") == 2
+    assert "There is no host bb. Known: b." in capsys.readouterr().err
+
+
 def test_a_host_that_falls_silent_between_two_looks_is_named_and_its_findings_are_kept(run, site, capsys, monkeypatch):
     silent = Evidence(Simulated("D"), 0.0, unseen={"b": "no answer within 60 seconds"})
     stranger = FoundGuest("b", "stranger", running=True)

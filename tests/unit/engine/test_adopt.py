@@ -9,6 +9,7 @@ from evacuator.db import instances, schema
 from evacuator.db.session import open_database
 from evacuator.engine.adopt import ExistingGuest, Outcome, adopt_guest, register_node
 from evacuator.engine.engine import Engine, Rules
+from evacuator.errors import NotConfigured
 from evacuator.evacuation.destination import Room
 from evacuator.evacuation.states import PowerState
 
@@ -44,6 +45,12 @@ def adopt(engine, guest):
 
 def row(engine, guest):
     return engine.database.read(lambda session: instances.get(session, guest.uuid))
+
+
+def test_a_host_is_not_taken_for_another_whose_hypervisor_calls_itself_otherwise(engine):
+    register_node(engine, "a", FACTS)
+    with pytest.raises(NotConfigured, match=r"Host a is a by its compute service, and this is alpha\..*\[host:a\]"):
+        register_node(engine, "a", FACTS | {"hypervisor_hostname": "alpha"})
 
 
 @pytest.mark.parametrize(("key_ids", "kept"), [((), None), ((KEY_ID,), [KEY_ID]), ((KEY_ID, OTHER), [KEY_ID, OTHER])])
