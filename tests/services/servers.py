@@ -15,6 +15,9 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import OperationalError
 
+from evacuator.db import schema
+from evacuator.db.session import open_database
+
 #: What says where each server is, and where it is unless that says something: where .ci/run starts it.
 SERVERS = {
     "mariadb": ("EVACUATOR_TEST_MARIADB", "mysql+pymysql://evacuator:evacuator@127.0.0.1:3306/"),
@@ -68,6 +71,17 @@ def fresh_database(server: str) -> Iterator[URL]:
         with engine.connect() as connection:
             connection.execute(text(f"DROP DATABASE {name}{force}"))
         engine.dispose()
+
+
+@contextmanager
+def fresh_tables(server: str) -> Iterator[str]:
+    """Make a database with our tables in it, empty; return its URL, and drop it in the end."""
+    with fresh_database(server) as made:
+        url = made.render_as_string(hide_password=False)
+        database = open_database(url)
+        schema.upgrade(database)
+        database.close()
+        yield url
 
 
 def _maintenance(admin: URL, server: str) -> URL:

@@ -1,16 +1,13 @@
 """Crash points on MariaDB and PostgreSQL, in the simulator's world and on its clock.
 
 All of an evacuation; of other ways those at which databases can differ: once right before each transaction to which an
-evacuation that goes well does not come. What befalls hypervisors in between is the same whatever the database is.
+evacuation that goes well does not come. What befalls hypervisors in between is the same whatever the database is; with
+``EVACUATOR_TEST_CRASH_POINTS=mariadb pytest tests/world/test_crash_points.py`` all of it is told there, too.
 """
-
-from contextlib import ExitStack
 
 import pytest
 
-from evacuator.db import schema
-from evacuator.db.session import open_database
-from tests.services.servers import fresh_database
+from tests.services.servers import fresh_tables
 from tests.world.boundaries import WatchedDriver
 from tests.world.crash_points import EVACUATION, JOURNEYS, dies, ended_well, points
 from tests.world.world import a_world
@@ -31,11 +28,7 @@ OTHERS = {
 
 @pytest.fixture(scope="module", params=["mariadb", "postgresql"])
 def url(request):
-    with ExitStack() as closing:
-        url = closing.enter_context(fresh_database(request.param)).render_as_string(hide_password=False)
-        database = open_database(url)
-        schema.upgrade(database)
-        database.close()
+    with fresh_tables(request.param) as url:
         yield url
 
 

@@ -1,7 +1,13 @@
-"""A process dies right before and right after every commit and every effect; everything ends well all the same."""
+"""A process dies right before and right after every commit and every effect; everything ends well all the same.
+
+With SQLite, or on the server that ``EVACUATOR_TEST_CRASH_POINTS`` names: mariadb or postgresql.
+"""
+
+import os
 
 import pytest
 
+from tests.services.servers import fresh_tables
 from tests.world.commands import tell
 from tests.world.crash_points import EVACUATION, JOURNEYS, dies, ended_well, points
 from tests.world.world import a_world
@@ -22,6 +28,16 @@ JOURNEY_POINTS = [
 ]
 
 
+@pytest.fixture(scope="module")
+def url():
+    server = os.environ.get("EVACUATOR_TEST_CRASH_POINTS")
+    if not server:
+        yield None
+        return
+    with fresh_tables(server) as url:
+        yield url
+
+
 def each(name, points):
     return pytest.mark.parametrize((name, "point"), points, ids=[f"{story}: {point}" for story, point in points])
 
@@ -38,16 +54,16 @@ def test_the_points_are_those_of_the_protocol():
 
 
 @each("microversion", POINTS)
-def test_who_died_is_started_again(microversion, point):
-    with a_world() as world:
+def test_who_died_is_started_again(url, microversion, point):
+    with a_world(url=url) as world:
         dies(world, STORIES[microversion], point)
         world.settle()
         ended_well(world, microversion)
 
 
 @each("microversion", LOST_DISK_POINTS)
-def test_a_lost_disk_is_replaced_once_and_the_old_one_kept_whoever_died(microversion, point):
-    with a_world(**LOST_DISKS) as world:
+def test_a_lost_disk_is_replaced_once_and_the_old_one_kept_whoever_died(url, microversion, point):
+    with a_world(url=url, **LOST_DISKS) as world:
         dies(world, STORIES[microversion], point)
         world.settle()
         ended_well(world, microversion)
@@ -63,9 +79,9 @@ def test_a_lost_disk_is_replaced_once_and_the_old_one_kept_whoever_died(microver
 
 
 @each("journey", JOURNEY_POINTS)
-def test_who_died_on_another_way_is_started_again(journey, point):
+def test_who_died_on_another_way_is_started_again(url, journey, point):
     # What else is to befall somebody on that way may come to nothing by this.
-    with a_world(may_miss=True) as world:
+    with a_world(url=url, may_miss=True) as world:
         dies(world, JOURNEYS[journey], point)
         world.settle()
 
@@ -74,9 +90,9 @@ AT_DESTINATION = [(microversion, point) for microversion, point in POINTS if poi
 
 
 @each("microversion", AT_DESTINATION)
-def test_the_destination_never_comes_back(microversion, point):
+def test_the_destination_never_comes_back(url, microversion, point):
     """Its host is fenced. Before it owned the instance another takes over; after that the record names the host."""
-    with a_world() as world:
+    with a_world(url=url) as world:
         dies(world, STORIES[microversion], point)
         tell(world, "host b power off\ndelay 200")
         (record,) = world.records()
@@ -92,9 +108,9 @@ def test_the_destination_never_comes_back(microversion, point):
 
 
 @each("microversion", AT_DESTINATION)
-def test_the_destination_sleeps_until_others_have_given_it_up_and_wakes_up(microversion, point):
+def test_the_destination_sleeps_until_others_have_given_it_up_and_wakes_up(url, microversion, point):
     """It is not fenced. Whatever it was about to do, it does only what the host of the instance may do."""
-    with a_world() as world:
+    with a_world(url=url) as world:
         dies(world, STORIES[microversion], point, how="freeze")
         tell(world, "delay 200")
         (record,) = world.records()
