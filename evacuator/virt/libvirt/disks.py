@@ -1,6 +1,7 @@
 """Disks and what they are made of, as files that this process can reach; every wait here is the caller's to bound."""
 
 import contextlib
+import functools
 import json
 import os
 import subprocess
@@ -33,6 +34,10 @@ class DiskFolder:
     copies: bool
     mode: int
     patience: float
+
+    @functools.cached_property
+    def _images(self) -> ImageFolder:
+        return ImageFolder(self.images)  # one for all disks: it knows what it has logged
 
     def path_of(self, uuid: str) -> Path:
         """Return where the disk of a new instance is."""
@@ -170,7 +175,7 @@ class DiskFolder:
             qemu_img.run("create", "-q", "-f", "qcow2", "-F", kind, "-b", str(image), str(disk), str(size))
 
     def _image(self, image_ref: str) -> tuple[Path, str]:
-        image = ImageFolder(self.images).find(image_ref)
+        image = self._images.find(image_ref)
         if image is not None:
             return image.path, image.kind
         endings = " or ".join(FORMATS)

@@ -1,10 +1,13 @@
 """The images that new instances are made from: files in a folder, each an image by the end of its name."""
 
+import logging
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid5
+
+LOG = logging.getLogger(__name__)
 
 #: How an image is stored, by the end of its name; never by its content, which whoever made it controls.
 FORMATS = {".qcow2": "qcow2", ".raw": "raw", ".img": "raw"}
@@ -29,20 +32,34 @@ class ImageFolder:
     """The images in a folder."""
 
     path: Path
+    _told: set[Path] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def list(self) -> list[StoredImage]:
         """Return all images by name; none where there is no such folder.
 
-        :raises OSError: it cannot be read.
+        A file that cannot be shown is left out, and is named in the log the first time.
+
+        :raises OSError: the folder cannot be read.
         """
         if not self.path.is_dir():
             return []
         files = sorted(self.path.iterdir(), key=lambda file: file.name)
-        return [image for file in files if file.suffix in FORMATS and (image := _image(file))]
+        return [image for file in files if file.suffix in FORMATS and (image := self._shown(file))]
 
     def find(self, image_id: str) -> StoredImage | None:
         """Return one image, or None."""
         return next((image for image in self.list() if image.id == image_id), None)
+
+    def _shown(self, file: Path) -> StoredImage | None:
+        try:
+            return _image(file)
+        # Its name is in bytes that are no text, its date in no calendar, or it is a link that leads to itself.
+        except (OSError, ValueError, OverflowError) as error:
+            if file not in self._told:
+                self._told.add(file)
+                # As Python writes it: a log cannot hold such a name either.
+                LOG.warning("%r is no image until that is mended: %s", str(file), error)
+            return None
 
 
 def _image(file: Path) -> StoredImage | None:

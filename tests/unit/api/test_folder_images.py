@@ -1,5 +1,6 @@
 import hashlib
 import os
+import tempfile
 import threading
 from dataclasses import replace
 
@@ -11,6 +12,8 @@ from evacuator.api.images import BuiltInImages
 from evacuator.context import RequestContext
 from evacuator.errors import ImageNotFound, ImagesUnavailable
 from evacuator.virt.libvirt.images import ImageFolder
+
+LATIN_1 = os.fsdecode(b"B\xfcro.qcow2")
 
 ANYBODY = RequestContext(user_id="u", project_id="p")
 
@@ -46,6 +49,40 @@ def test_what_is_no_file_is_no_image(tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     assert FolderImages(ImageFolder(tmp_path)).list(ANYBODY) == []
     assert FolderImages(ImageFolder(tmp_path / "nowhere")).list(ANYBODY) == []
+
+
+def named_in_latin_1(folder, _elsewhere):
+    (folder / LATIN_1).write_bytes(b"12345")
+
+
+def that_leads_to_itself(folder, _elsewhere):
+    (folder / "loop.raw").symlink_to("loop.raw")
+
+
+def of_a_year_that_no_calendar_has(folder, elsewhere):
+    os.utime(elsewhere.fileno(), (1 << 55, 1 << 55))
+    (folder / "late.raw").symlink_to(elsewhere.name)
+
+
+@pytest.fixture
+def elsewhere():
+    """A file in memory, where years go on for longer than on a disk."""
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as file:
+        yield file
+
+
+@pytest.mark.parametrize("put", [named_in_latin_1, that_leads_to_itself, of_a_year_that_no_calendar_has])
+def test_a_file_that_cannot_be_shown_hides_no_other_and_is_named_once_in_the_log(tmp_path, elsewhere, caplog, put):
+    (tmp_path / "a.raw").write_bytes(b"1")
+    put(tmp_path, elsewhere)
+    (tmp_path / "z.raw").write_bytes(b"2")
+    images = FolderImages(ImageFolder(tmp_path))
+
+    for _ in range(3):
+        assert [image["name"] for image in images.list(ANYBODY)] == ["a", "z"]
+
+    (told,) = [record.getMessage() for record in caplog.records if "is no image" in record.getMessage()]
+    assert told.isascii()
 
 
 def test_a_folder_that_cannot_be_read_is_said_to_be_so(tmp_path):

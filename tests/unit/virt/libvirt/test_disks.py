@@ -1,3 +1,4 @@
+import os
 import stat
 import threading
 import uuid
@@ -94,6 +95,19 @@ def test_an_image_has_its_name_for_id_where_that_is_a_uuid_and_else_always_the_s
     assert str(uuid.UUID(images["debian-12"].id)) == images["debian-12"].id
     assert ImageFolder(folder).find(images["debian-12"].id) == images["debian-12"]
     assert ImageFolder(folder / "nowhere").list() == []
+
+
+def test_a_disk_is_made_beside_an_image_whose_name_is_no_text_which_is_logged_once(tools, make, caplog):
+    folder = make()
+    (folder.images / "debian-12.raw").write_text("image")
+    (image,) = ImageFolder(folder.images).list()
+    (folder.images / os.fsdecode(b"B\xfcro.qcow2")).write_text("image")
+
+    for _ in range(2):
+        folder.make_again(Guest(GUEST.uuid, "n", 1, 64, 3, image.id, "p"))
+        folder.unmake(GUEST.uuid)
+
+    assert caplog.text.count("is no image") == 1
 
 
 def test_a_disk_that_is_there_is_kept(tools, make):
