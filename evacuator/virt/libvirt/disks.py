@@ -148,7 +148,7 @@ class DiskFolder:
             self._fill(made, guest)
             made.chmod(self.mode)
             self.path_of(guest.uuid).hardlink_to(made)
-        except (OSError, errors.DriverError):
+        except BaseException:  # whatever it is, nobody else takes away what is half made
             made.unlink(missing_ok=True)
             raise
 
@@ -156,7 +156,8 @@ class DiskFolder:
     def _explained(self, uuid: str, what: str) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        # What is no text or no number to the system, a name or a mode, is as little to be had as what it refuses.
+        except (OSError, ValueError, OverflowError) as error:
             reason = f"The disk of instance {uuid} could not be {what} in {self.instances}: {error}."
             raise errors.DriverError(reason=reason) from error
 
@@ -195,9 +196,14 @@ class _QemuImg:
     def virtual_size(self, image: Path, kind: str) -> int:
         """Return the size of the disk that a guest sees, in bytes.
 
-        :raises DriverError: as of :meth:`run`.
+        :raises DriverError: as of :meth:`run`, or it prints something else.
         """
-        return int(json.loads(self.run("info", "-U", "-f", kind, "--output=json", str(image)))["virtual-size"])
+        said = self.run("info", "-U", "-f", kind, "--output=json", str(image))
+        try:
+            return int(json.loads(said)["virtual-size"])
+        except (ValueError, TypeError, KeyError) as error:
+            reason = f"qemu-img info says no size of {image}: {said.strip() or 'nothing'}."
+            raise errors.DriverError(reason=reason) from error
 
     def run(self, *arguments: str) -> str:
         """Return what it prints.
@@ -207,7 +213,13 @@ class _QemuImg:
         command, left = ["qemu-img", *arguments], max(0.0, self._deadline - time.monotonic())
         try:
             done = subprocess.run(  # noqa: S603 - no shell; the paths are ours
-                command, capture_output=True, text=True, check=False, timeout=left, stdin=subprocess.DEVNULL
+                command,
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",  # it prints names of files, which may be any bytes
+                check=False,
+                timeout=left,
+                stdin=subprocess.DEVNULL,
             )
         except subprocess.TimeoutExpired as error:
             raise errors.DriverError(

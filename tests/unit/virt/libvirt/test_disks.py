@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import stat
 import threading
@@ -15,9 +16,10 @@ GUEST = Guest(str(uuid.uuid4()), "n", 1, 64, 3, None, "p")
 FAKE_QEMU_IMG = """#!/bin/sh
 echo "$@" >> "$(dirname "$0")/calls"
 [ ! -e "$(dirname "$0")/slow" ] || trap 'exec sleep 0.4' EXIT
+[ ! -e "$(dirname "$0")/mumbling" ] || { echo half > "$5"; printf 'B\\374ro is full' >&2; exit 1; }
 [ ! -e "$(dirname "$0")/broken" ] || { echo "disk full" >&2; exit 1; }
 case $1 in
-info) echo '{"virtual-size": 5368709120}' ;;
+info) cat "$(dirname "$0")/info" 2>&- || echo '{"virtual-size": 5368709120}' ;;
 convert) echo copied > "$7" ;;
 create) for last; do case $last in /*new-disks/*) echo made > "$last" ;; esac; done ;;
 esac
@@ -178,6 +180,47 @@ def test_a_tool_that_fails_leaves_nothing_and_its_words(tools, make):
     with pytest.raises(errors.DriverError, match="disk full"):
         make().make(GUEST)
     assert names(make()) == []
+
+
+@pytest.mark.parametrize("making", ["make", "make_again"])
+def test_words_of_a_tool_that_are_no_text_are_told_as_far_as_they_are(tools, make, making):
+    (tools / "mumbling").touch()
+
+    with pytest.raises(errors.DriverError, match="B\N{REPLACEMENT CHARACTER}ro is full"):
+        getattr(make(), making)(GUEST)
+    assert names(make()) == []
+
+
+def test_a_disk_is_made_of_an_image_that_names_what_is_no_text(tools, make):
+    folder = make()
+    (folder.images / "i.qcow2").write_text("image")
+    (image,) = ImageFolder(folder.images).list()
+    (tools / "info").write_bytes(b'{"backing-filename": "B\xfcro", "virtual-size": 5368709120}')
+
+    folder.make(Guest(GUEST.uuid, "n", 1, 64, 3, image.id, "p"))
+
+    assert names(folder) == [f"{GUEST.uuid}.qcow2"]
+
+
+@pytest.mark.parametrize("said", ["", "{}", '{"virtual-size": null}'])
+def test_an_answer_of_a_tool_without_a_size_is_said_to_be_that(tools, make, said):
+    folder = make()
+    (folder.images / "i.qcow2").write_text("image")
+    (image,) = ImageFolder(folder.images).list()
+    (tools / "info").write_text(said)
+
+    with pytest.raises(errors.DriverError, match=r"qemu-img info says no size of .*i\.qcow2: "):
+        folder.make_again(Guest(GUEST.uuid, "n", 1, 64, 3, image.id, "p"))
+    assert names(folder) == []
+
+
+@pytest.mark.parametrize("making", ["make", "make_again"])
+def test_whatever_goes_wrong_with_a_disk_it_is_not_left_half_made(tools, make, making):
+    folder = dataclasses.replace(make(), mode=1 << 40)
+
+    with pytest.raises(errors.DriverError, match="could not be made"):
+        getattr(folder, making)(GUEST)
+    assert names(folder) == []
 
 
 @pytest.mark.parametrize("making", ["make", "make_again"])
