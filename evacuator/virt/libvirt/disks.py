@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import glob
 import json
 import os
 import subprocess
@@ -19,6 +20,9 @@ GIB = 1 << 30
 
 #: The file on a storage that gives it its name.
 MARKER = ".evacuator-storage"
+
+#: So many hexadecimal digits at the end of a name tell two attempts apart.
+_TAIL = 8
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class DiskFolder:
         :raises DriverError: it could not be moved.
         """
         place = self.path_of(uuid)
-        aside = place.with_stem(f"{place.stem}.replaced-{uuids.uuid4().hex[:8]}")
+        aside = place.with_stem(f"{place.stem}.replaced-{_tail()}")
         with self._explained(uuid, "set aside"):
             try:
                 place.rename(aside)
@@ -115,7 +119,7 @@ class DiskFolder:
         """Return the name of the storage, and give it one where it has none."""
         marker = self.instances / MARKER
         if not marker.exists():
-            made = self.instances / f"{MARKER}.{self.host}.{uuids.uuid4().hex[:8]}"
+            made = self.instances / f"{MARKER}.{self.host}.{_tail()}"
             try:
                 made.write_text(f"{uuids.uuid4()}\n")
                 with contextlib.suppress(FileExistsError):
@@ -130,7 +134,11 @@ class DiskFolder:
         return max(1, found.f_frsize * found.f_blocks // GIB)
 
     def _own_names(self, uuid: str) -> list[Path]:
-        return list(self.instances.glob(f".{uuid}.{self.host}.*"))
+        # To the letter: another host's name may begin with this one's, and its disks are not to be touched.
+        return list(self.instances.glob(f".{uuid}.{glob.escape(self.host)}.{'[0-9a-f]' * _TAIL}"))
+
+    def _new_own_name(self, uuid: str) -> Path:
+        return self.instances / f".{uuid}.{self.host}.{_tail()}"
 
     def _is_known(self, uuid: str) -> bool:
         """Whether a disk in its place still has its own name beside it."""
@@ -143,7 +151,7 @@ class DiskFolder:
         :raises FileExistsError: one is there.
         """
         self.leave(guest.uuid)  # by an attempt that died; only one is under way here at a time
-        made = self.instances / f".{guest.uuid}.{self.host}.{uuids.uuid4().hex[:8]}"
+        made = self._new_own_name(guest.uuid)
         try:
             self._fill(made, guest)
             made.chmod(self.mode)
@@ -184,6 +192,10 @@ class DiskFolder:
             reason=f"There is no image {image_ref} in {self.images} on host {self.host}. What an image service has "
             f"does not come by itself: put it there as {image_ref} with the ending {endings}."
         )
+
+
+def _tail() -> str:
+    return uuids.uuid4().hex[:_TAIL]
 
 
 class _QemuImg:

@@ -130,6 +130,41 @@ def test_what_an_attempt_that_died_left_is_removed_but_not_what_another_host_is_
     assert names(make()) == [f".{GUEST.uuid}.b.0123abcd", f"{GUEST.uuid}.qcow2"]
 
 
+@pytest.mark.parametrize(
+    ("host", "other"),
+    [
+        ("node1", "node1.example.org"),
+        ("node1", "node1.0123abcd"),
+        ("node1", "node1."),
+        ("node[1-2]", "node2"),
+        ("node*", "node2"),
+        ("node?", "node2"),
+    ],
+)
+def test_a_host_tells_what_it_is_at_from_what_hosts_with_like_names_are_at(tools, make, host, other):
+    theirs = make().instances / f".{GUEST.uuid}.{other}.0123abcd"
+    theirs.write_text("half")
+
+    make(host).make_again(GUEST)
+    assert theirs.exists()
+    assert len(names(make())) == 3
+    make(host).make_again(GUEST)
+    make(host).leave(GUEST.uuid)
+
+    assert names(make()) == [theirs.name, f"{GUEST.uuid}.qcow2"]
+
+
+def test_a_disk_that_a_host_with_a_like_name_made_is_no_other_hosts_to_unmake(tools, make):
+    make("node1.example.org").make_again(GUEST)
+
+    with pytest.raises(errors.DiskNotLost):
+        make("node1").make_again(GUEST)
+    make("node1").unmake(GUEST.uuid)
+
+    assert make().path_of(GUEST.uuid).exists()
+    make("node1.example.org").make_again(GUEST)
+
+
 def test_a_lost_disk_is_made_again_and_known_until_it_is_left(tools, make):
     make().make_again(GUEST)
     made = make().path_of(GUEST.uuid).stat().st_ino
