@@ -2,11 +2,12 @@ import hashlib
 import os
 import tempfile
 import threading
+import time
 from dataclasses import replace
 
 import pytest
 
-from evacuator.api.checksums import ChecksumBook, read_checksums
+from evacuator.api.checksums import AGAIN_AFTER, ChecksumBook, read_checksums
 from evacuator.api.folder_images import FolderImages
 from evacuator.api.images import BuiltInImages
 from evacuator.context import RequestContext
@@ -137,6 +138,58 @@ def test_what_cannot_be_read_has_no_checksum_and_is_not_tried_again_and_again(tm
     for _ in range(3):
         assert book.look_up([image], 30) == {}
     assert caplog.text.count("The checksum of") == 1
+
+
+class Time:
+    """A clock that a test sets."""
+
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_what_could_not_be_read_is_read_again_after_a_minute_and_complained_of_once(tmp_path, caplog):
+    image, clock, mended, tries = stored(tmp_path / "secret.raw"), Time(), [], []
+
+    def read(path):
+        tries.append(path)
+        if not mended:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_checksums(path)
+
+    book = ChecksumBook(read, clock)
+    assert book.look_up([image], 30) == {}
+    clock.now += AGAIN_AFTER
+    assert book.look_up([image], 30) == {}
+    assert caplog.text.count("The checksum of") == 1
+    mended.append(True)
+    clock.now += AGAIN_AFTER - 1
+    assert book.look_up([image], 30) == {}
+    assert len(tries) == 2
+    clock.now += 1
+    assert book.look_up([image], 30) == {image: read_checksums(image.path)}
+    clock.now += AGAIN_AFTER
+    assert book.look_up([image], 30) == {image: read_checksums(image.path)}
+    assert len(tries) == 3
+
+
+def test_without_a_thread_for_them_there_are_no_checksums_and_nothing_fails_until_there_is_one(
+    tmp_path, caplog, monkeypatch
+):
+    image, book = stored(tmp_path / "small.raw"), ChecksumBook()
+
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(threading.Thread, "start", refuse)
+        begun = time.monotonic()
+        assert book.look_up([image], 30) == {}
+        assert time.monotonic() - begun < 10, "nobody is to be waited for"
+    assert "can't start new thread" in caplog.text
+
+    assert book.look_up([image], 30) == {image: read_checksums(image.path)}
 
 
 class Silent(ImageFolder):
