@@ -212,6 +212,26 @@ def test_a_transient_domain_is_left_alone_and_one_without_disks_is_adopted(lab, 
         transient.destroy()
 
 
+def test_domains_that_need_files_of_their_host_are_left_alone_with_the_reason(lab, site):
+    disk = f"{lab.instances}/../local.qcow2"
+    booted = "<kernel>/local/vmlinuz</kernel><initrd>/local/initrd</initrd>"
+    parts = {"metadata": "", "devices": ""}
+    with lab["a"].opened() as conn:
+        for name, os, path in (("booted", booted, lab.instances / "a.qcow2"), ("outside", "", disk)):
+            conn.defineXML(DOMAIN.format(name=name, uuid=uuid.uuid4(), os=os, disk=path, **parts))
+
+    done = command(site, "adopt", "--host", "a", "--all", "--dry-run")
+
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.split("\n", 1)[1] == (
+        "booted: cannot be adopted\n"
+        "    its kernel (/local/vmlinuz) is not on a path that every host has\n"
+        "    its initial RAM disk (/local/initrd) is not on a path that every host has\n"
+        "outside: cannot be adopted\n"
+        f"    disk vda ({disk}) is not on a path that every host has\n"
+    )
+
+
 def test_a_section_of_a_host_that_is_none_keeps_all_in_one_from_starting(lab, site):
     site._config.write_text(site._config.read_text().replace("[host:c]", "[host:cc]"))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from posixpath import normpath
 from xml.dom.minidom import Element
 
 from evacuator.virt.libvirt import definition
@@ -9,6 +10,9 @@ from evacuator.virt.libvirt.definition import child, children, disks_of, parse_e
 
 #: Kinds of disks that are where the network is.
 _NETWORK = "network"
+
+#: What QEMU boots a guest with when no boot loader does, by its element, and as what it is told of.
+_BOOTED = {"kernel": "kernel", "initrd": "initial RAM disk", "dtb": "device tree"}
 
 _UNITS = {"b": 1, "bytes": 1, "kib": 1 << 10, "k": 1 << 10, "mib": 1 << 20, "m": 1 << 20, "gib": 1 << 30, "g": 1 << 30}
 
@@ -36,7 +40,12 @@ def obstacles(xml: str, shared: Sequence[str]) -> list[str]:
     ``shared``: what paths that every host has begin with.
     """
     domain = _domain(xml)
-    return [*_of_disks(xml, shared), *_of_firmware(domain, shared), *_of_devices(domain)]
+    return [
+        *_of_disks(xml, shared),
+        *_of_boot(domain, shared),
+        *_of_firmware(domain, shared),
+        *_of_devices(domain),
+    ]
 
 
 def notes(xml: str) -> Iterator[str]:
@@ -56,7 +65,13 @@ def _domain(xml: str) -> Element:
 
 
 def _on_shared(path: str, shared: Iterable[str]) -> bool:
-    return any(path.startswith(prefix if prefix.endswith(("/", "-")) else f"{prefix}/") for prefix in shared)
+    return any(normpath(path).startswith(_beginning(prefix)) for prefix in shared)
+
+
+def _beginning(prefix: str) -> str:
+    """Return what normal paths begin with: a folder, or the first part of the names of block devices."""
+    plain = normpath(prefix)
+    return plain if prefix.endswith("-") else f"{plain.rstrip('/')}/"
 
 
 def _of_disks(xml: str, shared: Sequence[str]) -> Iterator[str]:
@@ -65,6 +80,14 @@ def _of_disks(xml: str, shared: Sequence[str]) -> Iterator[str]:
             yield f"disk {disk.target} is of type {disk.kind}, which says nothing of where it is"
         elif disk.path is not None and not disk.optional and not _on_shared(disk.path, shared):
             yield f"disk {disk.target} ({disk.path}) is not on a path that every host has"
+
+
+def _of_boot(domain: Element, shared: Sequence[str]) -> Iterator[str]:
+    os = child(domain, "os")
+    for name, what in _BOOTED.items():
+        path = text_of(os, name) if os is not None else ""
+        if path and not _on_shared(path, shared):
+            yield f"its {what} ({path}) is not on a path that every host has"
 
 
 def _of_firmware(domain: Element, shared: Sequence[str]) -> Iterator[str]:

@@ -18,6 +18,8 @@ def disk(path, kind="file", attribute="file"):
     [
         "",
         disk("/srv/vms/a.qcow2"),
+        disk("/srv/vms/web/../a.qcow2"),
+        disk("/srv/./vms//a.qcow2"),
         disk("/dev/mapper/san-7", "block", "dev"),
         "<disk type='network'><source protocol='rbd' name='p/i'/><target dev='vda'/></disk>",
         "<disk type='file' device='cdrom'><target dev='sda'/></disk>",
@@ -35,6 +37,9 @@ def test_what_another_host_can_run(devices):
     [
         (disk("/var/lib/libvirt/images/a.qcow2"), r"disk vda (/var/lib/libvirt/images/a.qcow2) is not on a path"),
         (disk("/srv/vms-local/a"), "is not on a path that every host has"),
+        (disk("/srv/vms/../../home/x"), "disk vda (/srv/vms/../../home/x) is not on a path that every host has"),
+        (disk("/srv/vms/.."), "is not on a path that every host has"),
+        (disk("/dev/mapper/san-/../local"), "is not on a path that every host has"),
         ("<disk type='volume'><source pool='p' volume='v'/><target dev='vdb'/></disk>", "disk vdb is of type volume"),
         ("<hostdev type='pci'/>", "a pci device of its host"),
         ("<interface type='hostdev'/>", "a network card of its host"),
@@ -49,12 +54,50 @@ def test_what_another_host_cannot_run_and_why(devices, reason):
 
 
 @pytest.mark.parametrize(
+    ("shared", "path", "reasons"),
+    [
+        ("/srv/vms/", "/srv/vms/a", 0),
+        ("/srv/../mnt/vms", "/mnt/vms/a", 0),
+        ("/srv/../mnt/vms", "/srv/../mnt/vms/a", 0),
+        ("/", "/anywhere/a", 0),
+        ("/dev/mapper/san-", "/dev/mapper/san-7", 0),
+        ("/dev/./mapper/san-", "/dev/mapper/san-7", 0),
+        ("/dev/mapper/san-/", "/dev/mapper/san-7", 1),
+        ("", "/anywhere/a", 1),
+    ],
+)
+def test_paths_are_compared_without_their_detours(shared, path, reasons):
+    assert len(obstacles(xml(disk(path)), [shared])) == reasons
+
+
+@pytest.mark.parametrize(
+    ("booted", "reasons"),
+    [
+        ("<kernel>/srv/vms/vmlinuz</kernel><initrd>/srv/vms/initrd</initrd><dtb>/srv/vms/board.dtb</dtb>", []),
+        ("<kernel/>", []),
+        ("<kernel>/local/vmlinuz</kernel>", ["its kernel (/local/vmlinuz) is not on a path that every host has"]),
+        (
+            "<kernel>/srv/vms/../vmlinuz</kernel><initrd>/local/initrd</initrd><dtb>/local/board.dtb</dtb>",
+            [
+                "its kernel (/srv/vms/../vmlinuz) is not on a path that every host has",
+                "its initial RAM disk (/local/initrd) is not on a path that every host has",
+                "its device tree (/local/board.dtb) is not on a path that every host has",
+            ],
+        ),
+    ],
+)
+def test_what_a_guest_is_booted_with_is_in_files_too(booted, reasons):
+    assert obstacles(xml(more=f"<os><type>hvm</type>{booted}</os>"), SHARED) == reasons
+
+
+@pytest.mark.parametrize(
     ("os", "reasons"),
     [
         ("<os><type>hvm</type></os>", 0),
         ("<os><nvram>/srv/vms/a.fd</nvram></os>", 0),
         ("<os><nvram type='file'><source file='/srv/vms/a.fd'/></nvram></os>", 0),
         ("<os><nvram>/var/lib/libvirt/qemu/nvram/a.fd</nvram></os>", 1),
+        ("<os><nvram>/srv/vms/../a.fd</nvram></os>", 1),
         ("<os firmware='efi'><type>hvm</type></os>", 1),
     ],
 )
