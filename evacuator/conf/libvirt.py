@@ -65,7 +65,7 @@ OPTS = [
         default=[],
         sample_default="/srv/vms, /dev/mapper/san-",
         help="What the paths of disks that every host has begin with, besides instances_path and images_path. A guest "
-        "is adopted only if all of its disks are on such paths or on the network.",
+        "is adopted only if all of its disks, and what it is booted with, are on such paths or on the network.",
     ),
     cfg.StrOpt(
         "storage_id",
