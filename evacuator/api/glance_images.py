@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from typing import Any, TypeVar
 
 from oslo_config import cfg
@@ -32,8 +33,8 @@ PAGE = 1000
 
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND = 401, 403, 404
 
-#: Opens the image service for a caller; the SDK's own type is known only where it is installed.
-Open = Callable[[RequestContext], Any]
+#: Opens the image service for a caller, for one question; the SDK's own type is known only where it is installed.
+Open = Callable[[RequestContext], AbstractContextManager[Any]]
 
 
 class GlanceImages:
@@ -72,7 +73,8 @@ class GlanceImages:
             return Connection(session=session, oslo_conf=conf, service_types=["image"])
 
         if conf.api.auth_strategy == "keystone":
-            return cls(lambda caller: connect(caller.token_auth), answers_callers=True)
+            # Older releases of the SDK keep what is not closed, with the caller's token, until the process ends.
+            return cls(lambda caller: closing(connect(caller.token_auth)), answers_callers=True)
         if not conf[SECTION].auth_type:
             raise NotConfigured(
                 reason=f"[{SECTION}] enabled needs a user whose images are those of everybody here, since callers have "
@@ -82,7 +84,7 @@ class GlanceImages:
             connection = connect(loading.load_auth_from_conf_options(conf, SECTION))
         except Exception as error:  # whatever keystoneauth's plugins make of what is configured
             raise NotConfigured(reason=f"[{SECTION}] cannot be used: {error}") from error
-        return cls(lambda _caller: connection, answers_callers=False)
+        return cls(lambda _caller: nullcontext(connection), answers_callers=False)
 
     def list(self, caller: RequestContext) -> Sequence[Image]:
         """Return all images that ``caller`` may use.
@@ -105,7 +107,8 @@ class GlanceImages:
 
     def _ask(self, caller: RequestContext, question: Callable[[Any], T]) -> T:
         try:
-            return question(self._open_for(caller).image)
+            with self._open_for(caller) as connection:
+                return question(connection.image)
         except Exception as error:  # the SDK's, keystoneauth's, and what either makes of an answer that is none
             if self._answers_callers and _status(error) in (UNAUTHORIZED, FORBIDDEN):
                 raise Forbidden(

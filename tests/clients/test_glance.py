@@ -6,8 +6,9 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+import openstack.connection
 import pytest
 from keystoneauth1.token_endpoint import Token
 from oslo_config import cfg
@@ -354,6 +355,50 @@ def test_callers_with_tokens_of_their_own_share_the_connections(impostor, tmp_pa
     for number in range(20):
         assert images.list(caller_with(f"token {number}", impostor.url)) == []
     assert impostor.connections == 1
+
+
+@pytest.fixture
+def connections(monkeypatch):
+    """Each connection that the SDK makes, and whether it was closed."""
+    made = {}
+
+    class Counted(openstack.connection.Connection):
+        def __init__(self, *args, **kwargs):
+            made[self] = False
+            super().__init__(*args, **kwargs)
+
+        def close(self):
+            made[self] = True
+            super().close()
+
+    monkeypatch.setattr(openstack.connection, "Connection", Counted)
+    return made
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("status", [200, 401, 404, 500])
+def test_what_was_opened_with_a_callers_token_is_closed_however_it_was_answered(
+    impostor, tmp_path, connections, status
+):
+    images = asked_with_tokens(impostor, tmp_path)
+    impostor.answer = status, b'{"images": []}', 0
+    for _ in range(2):
+        with suppress(Forbidden, ImagesUnavailable):
+            images.list(caller_with("a token", impostor.url))
+    assert list(connections.values()) == [True, True]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_one_users_connection_stays_open(impostor, tmp_path, connections):
+    place = f"endpoint_override = {impostor.url}"
+    images = GlanceImages.from_conf(configured(tmp_path, "auth_type = none", place))
+    impostor.answer = 200, b'{"images": []}', 0
+    for _ in range(2):
+        with suppress(ImagesUnavailable):
+            images.list(ANYBODY)
+    assert list(connections.values()) == [False]
+    for connection in connections:
+        connection.close()
 
 
 @pytest.mark.filterwarnings("ignore")
