@@ -1,12 +1,14 @@
 """The HTTP server of this process. What is no request at all is refused as everything else is."""
 
 import json
+import resource
 import select
 import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from wsgiref.types import WSGIApplication
 
@@ -24,6 +26,11 @@ NOT_IMPLEMENTED, BAD_REQUEST = 501, 400
 #: How many clients may be connected; more wait until one has gone, or has said nothing for two minutes.
 CONNECTIONS = 1000
 
+#: How many files a process with a server should be allowed, as in its unit. A connection is one of them, as is what the
+#: database and libvirt need; who does not ask has 1024. Nor should it be all that there is: libvirt goes through as
+#: many before it starts another program, as ssh.
+FILES = 16384
+
 
 def bound(address: str, port: int, resolve: Callable[..., Any] = socket.getaddrinfo) -> socket.socket:
     """Return a socket on one address: a name such as "localhost" often has two, and then the older kind is meant.
@@ -33,6 +40,20 @@ def bound(address: str, port: int, resolve: Callable[..., Any] = socket.getaddri
     found = resolve(address or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, *_, place = min(found, key=lambda row: row[0] != socket.AF_INET)
     return socket.create_server(place[:2], family=family)
+
+
+def connections_at_most() -> int:
+    """Return how many clients may be connected: no more than leave this process half of its files.
+
+    It is given more of those before, if it has too few and may have more.
+    """
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    given, most = (FILES if limit == resource.RLIM_INFINITY else min(limit, FILES) for limit in limits)
+    if given < most:
+        with suppress(OSError, ValueError):  # a sandbox may refuse what the limit allows
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, limits[1]))
+            given = most
+    return min(CONNECTIONS, given // 2)
 
 
 class Fault:
@@ -203,7 +224,7 @@ class HttpServer:
             sockinfo=(listening.family, listening.type, listening.proto, listening.getsockname()),
             threads=conf.api.threads,
             # Those that a proxy keeps open, or somebody who says nothing, must leave some for the others.
-            connection_limit=CONNECTIONS,
+            connection_limit=connections_at_most(),
             asyncore_use_poll=True,
             ident=None,
             clear_untrusted_proxy_headers=True,

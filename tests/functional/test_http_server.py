@@ -6,6 +6,8 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 from oslo_config import cfg
@@ -245,3 +247,81 @@ def test_clients_that_are_connected_and_say_nothing_leave_room_for_others(server
     finally:
         for connection in idle:
             connection.close()
+
+
+# -- files
+
+FEW_FILES = """
+import os, resource, sys
+soft, hard = int(sys.argv[1]), int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+from evacuator.cmd.http_server import HttpServer
+from tests.functional.test_http_server import configuration
+
+def application(environ, start_response):
+    with open(os.devnull), open(os.devnull), open(os.devnull):
+        start_response("200 OK", [("Content-Length", "0")])
+    return [b""]
+
+server = HttpServer(application, "127.0.0.1", 0, configuration())
+server.start()
+print(server.url, flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def a_server_with_few_files(soft, hard):
+    """Yield what opens a connection to it, and what tells how many files it has open."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", FEW_FILES, str(soft), str(hard)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        host, _, port = process.stdout.readline().strip().removeprefix("http://").rpartition(":")
+        try:
+            yield (
+                lambda: socket.create_connection((host, int(port)), timeout=5),
+                lambda: len(list(Path(f"/proc/{process.pid}/fd").iterdir())),
+            )
+        finally:
+            process.kill()
+
+
+def status_on(connection):
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    return int(connection.recv(65536).split()[1])
+
+
+@contextmanager
+def flooded(connect, files):
+    """Within this more clients are connected than it may have files, as many of them as it takes."""
+    with ExitStack() as closing:
+        for _ in range(300):
+            closing.enter_context(connect())
+        before = 0
+        while (now := files()) > before:
+            before = now
+            time.sleep(0.5)
+        yield
+
+
+def test_clients_that_say_nothing_take_no_file_that_the_application_needs():
+    with a_server_with_few_files(soft=256, hard=256) as (connect, files), connect() as early:
+        assert status_on(early) == 200
+        with flooded(connect, files):
+            assert status_on(early) == 200
+        with connect() as late:
+            assert status_on(late) == 200
+
+
+def test_a_server_takes_more_files_where_it_may_have_them():
+    with (
+        a_server_with_few_files(soft=256, hard=4096) as (connect, files),
+        flooded(connect, files),
+        connect() as late,
+    ):
+        assert status_on(late) == 200

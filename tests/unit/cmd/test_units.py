@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from evacuator.cmd.http_server import CONNECTIONS, FILES
 from evacuator.cmd.main import COMMANDS
 
 UNITS = sorted((Path(__file__).parents[3] / "etc" / "systemd").glob("*.service"))
@@ -54,3 +55,9 @@ def test_a_unit_runs_its_own_command(path):
     args = parse(command, arguments)
     if command == "compute":
         assert args.host == (INSTANCE if path.stem.endswith("@") else environment["EVACUATOR_HOST"])
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_a_unit_may_have_more_files_than_its_server_takes_connections(path):
+    (files,) = settings_of(path.read_text(), "LimitNOFILE")
+    assert int(files) == FILES > 2 * CONNECTIONS
