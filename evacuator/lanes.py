@@ -17,7 +17,7 @@ class TimedOut(Exception):
 
 
 class AllHang(Exception):
-    """Every thread waits for a call that does not come back."""
+    """Every thread that there may be waits for a call that does not come back."""
 
 
 class Lanes:
@@ -59,11 +59,15 @@ class Lanes:
             if self._idle:
                 return self._idle.pop()
             if self._made >= self._most:
-                raise AllHang
+                raise AllHang("too many calls wait for an answer already")
+            lane: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
+            name = f"{self._name} {self._made + 1}"
+            try:
+                threading.Thread(target=self._run, args=(lane,), name=name, daemon=True).start()
+            except RuntimeError as error:  # the system lets us have no more
+                raise AllHang(str(error)) from error
+            # Not before it runs: what was counted and is not there would be missed for ever.
             self._made += 1
-            number = self._made
-        lane: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None] = queue.SimpleQueue()
-        threading.Thread(target=self._run, args=(lane,), name=f"{self._name} {number}", daemon=True).start()
         return lane
 
     def _run(self, lane: "queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]] | None]") -> None:

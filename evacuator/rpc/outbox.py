@@ -52,12 +52,16 @@ class Outbox:
 
     def put(self, send: Callable[[], None], lost: Callable[[], None] = _nobody_counts) -> None:
         """Have ``send`` called soon, and ``lost`` if the message is dropped. Never waits."""
-        self._start()
         try:
+            self._start()
             self._waiting.put_nowait(_Message(send, time.monotonic() + self._patience, lost))
         except queue.Full:
             lost()
             LOG.warning("%s: too many messages wait for the broker.", self._loss)
+        except RuntimeError as error:
+            # What the message tells of has happened already; whoever did it is not to fail for want of a thread.
+            lost()
+            LOG.warning("%s: %s", self._loss, error)
 
     def close(self, timeout: float = 5.0) -> None:
         """Send what waits, for ``timeout`` seconds at most."""
@@ -74,8 +78,10 @@ class Outbox:
         # thread behind.
         with self._guard:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._send_all, name=self._name, daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._send_all, name=self._name, daemon=True)
+                thread.start()
+                # Not before it runs: the next message tries again.
+                self._thread = thread
 
     def _send_all(self) -> None:
         while (message := self._waiting.get()) is not None:

@@ -76,3 +76,16 @@ def test_closing_lets_the_threads_end():
 
     thread.join(5)
     assert not thread.is_alive()
+
+
+def test_a_thread_that_could_not_be_started_is_not_counted(lanes, monkeypatch):
+    def refuse(_thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        for _ in range(3):
+            with pytest.raises(AllHang, match="can't start new thread"):
+                lanes.call(lambda: "not begun", 5)
+
+    assert lanes.call(lambda: "through", 5) == "through"

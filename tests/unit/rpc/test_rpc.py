@@ -224,6 +224,24 @@ def test_a_message_that_finds_the_outbox_full_or_cannot_be_sent_is_told_to_who_c
     assert lost == ["had no room", "sent in vain"]
 
 
+def test_a_message_for_which_no_thread_can_be_had_is_lost_and_the_next_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outbox, lost, sent = Outbox(), [], threading.Event()
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        outbox.put(lambda: None, lambda: lost.append("no thread"))
+    assert lost == ["no thread"]
+
+    outbox.put(sent.set)
+    assert sent.wait(5)
+    outbox.close()
+
+
 def test_a_message_waits_while_requests_are_answered() -> None:
     rush, sent = Rush(), threading.Event()
     outbox = Outbox(rush=rush, patience=60)
