@@ -6,6 +6,7 @@ import subprocess
 import threading
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import replace
 
 import libvirt
@@ -17,7 +18,7 @@ from evacuator.conf import opts
 from evacuator.evacuation.states import PowerState
 from evacuator.keys.manager import Key
 from evacuator.virt.driver import DiskSource, Driver, Guest
-from evacuator.virt.libvirt import definition, domains
+from evacuator.virt.libvirt import connection, definition, domains
 from evacuator.virt.libvirt.connection import MOST_ATTEMPTS, Timing
 from evacuator.virt.libvirt.definition import HostChanges
 from evacuator.virt.libvirt.disks import DiskFolder
@@ -620,6 +621,81 @@ class TestDaemonsThatFail:
         driver.destroy(guest.uuid, "cleaning of a", disks=False)
 
         assert lab["a"].guest_pids() == []
+
+
+class TestWithoutThreads:
+    """A system that lets us start no more threads for a while does no harm that lasts."""
+
+    @pytest.fixture
+    def refused(self, monkeypatch):
+        """Have no thread started within this whose name begins so."""
+
+        @contextmanager
+        def refusing(prefix=""):
+            real = threading.Thread.start
+
+            def start(thread):
+                if thread.name.startswith(prefix):
+                    raise RuntimeError("can't start new thread")
+                real(thread)
+
+            with monkeypatch.context() as patched:
+                patched.setattr(threading.Thread, "start", start)
+                yield
+
+        return refusing
+
+    def test_attempts_to_connect_that_were_not_begun_are_not_counted(self, driver, refused):
+        with refused():
+            for _ in range(MOST_ATTEMPTS + 1):
+                with pytest.raises(errors.HypervisorUnknown, match="can't start new thread"):
+                    driver.facts()
+
+        assert driver._connection._attempts == []
+        assert driver.facts()
+
+    def test_a_session_over_which_nothing_was_asked_is_there_for_the_next(self, driver, refused):
+        with refused("a libvirt "), pytest.raises(errors.HypervisorUnknown, match="can't start new thread"):
+            driver.facts()
+
+        assert len(driver._connection._idle) == 1
+        assert driver.facts()
+
+    def test_an_event_loop_that_could_not_be_started_is_started_by_the_next(self, driver, monkeypatch):
+        class Loop:
+            asked = 0
+
+            def ensure(self):
+                self.asked += 1
+                if self.asked <= MOST_ATTEMPTS:
+                    raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(connection, "EVENT_LOOP", Loop())
+        monkeypatch.setattr(connection, "RETRY_SECONDS", 0.05)
+        for _ in range(2):
+            with pytest.raises(errors.HypervisorUnknown, match="can't start new thread"):
+                driver.facts()
+
+        assert driver._listener.listen(5)
+        assert driver.facts()
+
+    def test_events_are_listened_to_once_there_is_a_thread_for_it(self, driver, refused):
+        with refused("a listening"), pytest.raises(RuntimeError):
+            driver._listener.listen()
+
+        assert driver._listener.listen(5)
+
+    def test_a_connection_to_which_nobody_could_say_goodbye_is_closed_with_the_next(self, driver, refused):
+        driver.facts()
+        (first,) = driver._connection._idle
+        with refused("libvirt goodbye"):
+            driver._connection._lost()
+        driver.facts()
+        (second,) = driver._connection._idle
+
+        driver._connection._lost()
+
+        eventually(lambda: not first.alive and not second.alive)
 
 
 def _facts(driver):

@@ -3,7 +3,9 @@
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -196,9 +198,9 @@ class Connection:
             call.given_up = True
             self._lost()
             raise self._unknown(f"no answer within {timeout:g} seconds") from None
-        except AllHang:
+        except AllHang as error:
             self._leave(session)
-            raise self._unknown("too many calls wait for an answer already") from None
+            raise self._unknown(str(error)) from None
         except libvirt.libvirtError as error:
             if session.alive and not self.is_about_connection(error):
                 raise
@@ -284,8 +286,12 @@ class Connection:
 
     def _connect(self) -> _Attempt:
         attempt = _Attempt()
+        try:
+            threading.Thread(target=self._open, args=(attempt,), name=f"{self.host} connecting", daemon=True).start()
+        except RuntimeError as error:  # the system lets us have no more
+            raise self._unknown(str(error)) from error
+        # Not before it runs: it would count as one that hangs. Nor is it over yet, as that takes what we hold.
         self._attempts.append(attempt)
-        threading.Thread(target=self._open, args=(attempt,), name=f"{self.host} connecting", daemon=True).start()
         return attempt
 
     def _open(self, attempt: _Attempt) -> None:
@@ -293,7 +299,7 @@ class Connection:
         try:
             EVENT_LOOP.ensure()
             conn = libvirt.open(self.uri)
-        except FAILURES as error:
+        except (*FAILURES, RuntimeError) as error:  # the event loop may find no thread
             failure = words_of(error)
         with self._changed:
             attempt.over = True
@@ -331,8 +337,10 @@ class Listener:
         """Begin to listen; tell whether it does within ``timeout`` seconds."""
         with self._guard:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=f"{self._host} listening", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name=f"{self._host} listening", daemon=True)
+                thread.start()
+                # Not before it runs: whoever asks next tries again.
+                self._thread = thread
         return self._listening.wait(timeout)
 
     def close(self) -> None:
@@ -340,11 +348,11 @@ class Listener:
         self._closing.set()
 
     def _run(self) -> None:
-        EVENT_LOOP.ensure()
         while not self._closing.is_set():
             try:
+                EVENT_LOOP.ensure()
                 self._hear()
-            except FAILURES as error:
+            except (*FAILURES, RuntimeError) as error:  # the event loop may find no thread
                 LOG.info("%s: libvirt's events are not heard: %s", self._host, words_of(error))
                 self._closing.wait(RETRY_SECONDS)
 
@@ -370,9 +378,24 @@ class Listener:
         self._rebooted(domain.UUIDString())
 
 
+#: The connections to which nobody has said goodbye yet.
+_LEFT: deque[tuple[Any, Sequence[int]]] = deque()
+
+
 def _dispose(conn: Any, callbacks: Sequence[int] = ()) -> None:
     """Close a connection in a thread of its own: saying goodbye to a daemon that hangs takes as long as that does."""
-    threading.Thread(target=_say_goodbye, args=(conn, callbacks), name="libvirt goodbye", daemon=True).start()
+    _LEFT.append((conn, callbacks))
+    with suppress(RuntimeError):  # no thread is to be had: whoever says goodbye next does it here, too
+        threading.Thread(target=_say_goodbyes, name="libvirt goodbye", daemon=True).start()
+
+
+def _say_goodbyes() -> None:
+    while True:
+        try:
+            conn, callbacks = _LEFT.pop()
+        except IndexError:
+            return
+        _say_goodbye(conn, callbacks)
 
 
 def _say_goodbye(conn: Any, callbacks: Sequence[int]) -> None:
