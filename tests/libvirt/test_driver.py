@@ -8,6 +8,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 
 import libvirt
 import pytest
@@ -696,6 +697,23 @@ class TestWithoutThreads:
         driver._connection._lost()
 
         eventually(lambda: not first.alive and not second.alive)
+
+
+def test_a_host_that_hangs_for_a_month_is_tried_ever_more_rarely_and_daily_in_the_end():
+    minute, day, begun = 60, 24 * 3600, []
+    reached = connection.Connection("a", "test:///default", QUICK)
+    for now in range(0, 30 * day, minute):
+        if begun:
+            reached._attempts[-1].begun = time.monotonic() - (now - begun[-1])
+        if reached._may_connect():
+            begun.append(now)
+            reached._attempts.append(connection._Attempt())
+
+    pauses = [after - before for before, after in pairwise(begun)]
+    assert pauses[MOST_ATTEMPTS - 1] <= 6 * minute
+    assert pauses == sorted(pauses)
+    assert max(pauses) <= day + minute
+    assert len(begun) < 45
 
 
 def _facts(driver):
