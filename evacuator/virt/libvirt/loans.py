@@ -17,7 +17,7 @@ import libvirt
 from evacuator.errors import DriverError
 from evacuator.keys.manager import Key
 from evacuator.virt.libvirt import definition, refusals
-from evacuator.virt.libvirt.connection import Call, is_alive
+from evacuator.virt.libvirt.connection import FAILURES, Call, is_alive, words_of
 
 LOG = logging.getLogger(__name__)
 
@@ -43,8 +43,10 @@ class Loans:
         self._patience = patience
         self._guard = threading.Lock()
         self._turns: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
-        # Who was here before us may have died in the middle of a start.
-        self._owed = True
+        # How often something was left to take back, and how many of those times somebody has looked since, to the end.
+        # The first is for who was here before us, and may have died in the middle of a start.
+        self._left_behind = 1
+        self._looked_for = 0
 
     @contextmanager
     def lent(self, call: Call, keys: Sequence[Key], cause: str) -> Iterator[None]:
@@ -62,25 +64,37 @@ class Loans:
             yield
 
     def take_back(self, conn: Any) -> None:
-        """Take back what could not be taken back right after its start, as when the process died in it."""
-        if not self._owed:
+        """Take back what could not be taken back right after its start, as when the process died in it.
+
+        :raises DriverError: the daemon does not tell what it has; it is asked again the next time.
+        """
+        left_behind = self._left_behind
+        if self._looked_for == left_behind:
             return
-        try:
-            found = conn.listAllSecrets(libvirt.VIR_CONNECT_LIST_SECRETS_EPHEMERAL)
-        except libvirt.libvirtError as error:
-            if not is_alive(conn):
-                raise
-            # Some hosts have no daemon for secrets. Who has none holds none.
-            LOG.info("%s: has no secrets: %s", self._host, error)
-            found = []
-        self._owed = False
-        for secret in found:
+        for secret in self._list(conn):
             turn = self._turn_of(secret.UUIDString())
             if turn.acquire(blocking=False):  # else a start has it, and takes it back itself
                 try:
                     self._take_one_back(secret, only_ours=True)
                 finally:
                     turn.release()
+        # What was left meanwhile may have been missed, and is looked for the next time.
+        self._looked_for = left_behind
+
+    def _list(self, conn: Any) -> Sequence[Any]:
+        try:
+            found: Sequence[Any] = conn.listAllSecrets(libvirt.VIR_CONNECT_LIST_SECRETS_EPHEMERAL)
+        except FAILURES as error:
+            if not is_alive(conn):
+                raise
+            if not _says(error, libvirt.VIR_ERR_NO_SUPPORT):
+                raise DriverError(
+                    reason=f"Host {self._host} does not tell which secrets it has: {words_of(error)}."
+                ) from error
+            # Some hypervisors know no secrets. Who knows none holds none.
+            LOG.info("%s: has no secrets: %s", self._host, error)
+            return []
+        return found
 
     def _turn_of(self, key_id: str) -> threading.Lock:
         with self._guard:
@@ -111,11 +125,12 @@ class Loans:
             described = escape(f"{MARK} for {cause}")
             secret = call.conn.secretDefineXML(_LOAN.format(uuid=key.id, description=described))
             secret.setValue(key.passphrase)
-        except libvirt.libvirtError as error:
+        except FAILURES as error:
             if secret is not None:
                 self._take_one_back(secret)
             # Whatever became of the key, the guest was not started.
-            raise DriverError(reason=f"Host {self._host} could not be given secret {key.id}: {error}.") from error
+            reason = f"Host {self._host} could not be given secret {key.id}: {words_of(error)}."
+            raise DriverError(reason=reason) from error
         LOG.info("%s: lent secret %s [%s]", self._host, key.id, cause)
         return secret
 
@@ -127,17 +142,24 @@ class Loans:
                     return
                 LOG.warning("%s: secret %s was left behind by a start; taken back", self._host, secret.UUIDString())
             secret.undefine()
-        except libvirt.libvirtError as error:
-            if refusals.code_of(error) != libvirt.VIR_ERR_NO_SECRET:
-                self._owed = True
-                LOG.warning("%s: a secret that was lent could not be taken back yet: %s", self._host, error)
+        except FAILURES as error:
+            if _says(error, libvirt.VIR_ERR_NO_SECRET):
+                return
+            with self._guard:
+                self._left_behind += 1
+            LOG.warning("%s: a secret that was lent could not be taken back yet: %s", self._host, words_of(error))
+
+
+def _says(error: Exception, code: int) -> bool:
+    """Tell whether an error is this one of libvirt's. Which one SystemError stands for nobody knows."""
+    return isinstance(error, libvirt.libvirtError) and refusals.code_of(error) == code
 
 
 def _lookup(conn: Any, key_id: str) -> Any:
     try:
         return conn.secretLookupByUUIDString(key_id)
     except libvirt.libvirtError as error:
-        if refusals.code_of(error) == libvirt.VIR_ERR_NO_SECRET:
+        if _says(error, libvirt.VIR_ERR_NO_SECRET):
             return None
         raise
 
