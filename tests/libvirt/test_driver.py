@@ -699,7 +699,7 @@ class TestWithoutThreads:
         eventually(lambda: not first.alive and not second.alive)
 
 
-def test_a_host_that_hangs_for_a_month_is_tried_ever_more_rarely_and_daily_in_the_end():
+def test_a_host_that_hangs_for_a_month_is_tried_ever_more_rarely_but_each_half_hour():
     minute, day, begun = 60, 24 * 3600, []
     reached = connection.Connection("a", "test:///default", QUICK)
     for now in range(0, 30 * day, minute):
@@ -712,8 +712,8 @@ def test_a_host_that_hangs_for_a_month_is_tried_ever_more_rarely_and_daily_in_th
     pauses = [after - before for before, after in pairwise(begun)]
     assert pauses[MOST_ATTEMPTS - 1] <= 6 * minute
     assert pauses == sorted(pauses)
-    assert max(pauses) <= day + minute
-    assert len(begun) < 45
+    assert max(pauses) <= 31 * minute
+    assert len(begun) < 30 * 50
 
 
 def _facts(driver):

@@ -18,12 +18,12 @@ LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 #: Connecting can hang for ever (a frozen daemon takes the connection and says nothing). So many attempts may hang at
-#: once; after that there is a new one only after a few minutes, and after twice as long for each that hangs too, a day
-#: at most: each keeps a thread, files and what a tunnel needs. One that comes back late is used all the same, and as
+#: once; after that there is a new one only after a few minutes, and after twice as long for each that hangs too, half
+#: an hour at most: each keeps a thread, files and what a tunnel needs. One that comes back late is used all the same, and as
 #: soon as fewer hang the waits are shorter.
 MOST_ATTEMPTS = 4
 RARELY_SECONDS = 300.0
-RAREST_SECONDS = 24 * 3600.0
+RAREST_SECONDS = 1800.0
 
 #: What libvirt's bindings raise: for an error whose message is no UTF-8, as a tunnel's may be, it is SystemError.
 FAILURES = (libvirt.libvirtError, SystemError)

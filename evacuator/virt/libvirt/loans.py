@@ -47,6 +47,7 @@ class Loans:
         # The first is for who was here before us, and may have died in the middle of a start.
         self._left_behind = 1
         self._looked_for = 0
+        self._complained = False
 
     @contextmanager
     def lent(self, call: Call, keys: Sequence[Key], cause: str) -> Iterator[None]:
@@ -64,14 +65,14 @@ class Loans:
             yield
 
     def take_back(self, conn: Any) -> None:
-        """Take back what could not be taken back right after its start, as when the process died in it.
-
-        :raises DriverError: the daemon does not tell what it has; it is asked again the next time.
-        """
+        """Take back what could not be taken back right after its start, as when the process died in it."""
         left_behind = self._left_behind
         if self._looked_for == left_behind:
             return
-        for secret in self._list(conn):
+        found = self._list(conn)
+        if found is None:
+            return
+        for secret in found:
             turn = self._turn_of(secret.UUIDString())
             if turn.acquire(blocking=False):  # else a start has it, and takes it back itself
                 try:
@@ -81,16 +82,23 @@ class Loans:
         # What was left meanwhile may have been missed, and is looked for the next time.
         self._looked_for = left_behind
 
-    def _list(self, conn: Any) -> Sequence[Any]:
+    def _list(self, conn: Any) -> Sequence[Any] | None:
+        """Return the secrets of the daemon; None where it does not tell, and is asked again the next time."""
         try:
             found: Sequence[Any] = conn.listAllSecrets(libvirt.VIR_CONNECT_LIST_SECRETS_EPHEMERAL)
         except FAILURES as error:
             if not is_alive(conn):
                 raise
             if not _says(error, libvirt.VIR_ERR_NO_SUPPORT):
-                raise DriverError(
-                    reason=f"Host {self._host} does not tell which secrets it has: {words_of(error)}."
-                ) from error
+                # So it is for good where the daemon for secrets was never installed: once in the log is enough.
+                LOG.log(
+                    logging.DEBUG if self._complained else logging.WARNING,
+                    "%s: does not tell which secrets it has: %s",
+                    self._host,
+                    words_of(error),
+                )
+                self._complained = True
+                return None
             # Some hypervisors know no secrets. Who knows none holds none.
             LOG.info("%s: has no secrets: %s", self._host, error)
             return []
