@@ -19,8 +19,8 @@ T = TypeVar("T")
 
 #: Connecting can hang for ever (a frozen daemon takes the connection and says nothing). So many attempts may hang at
 #: once; after that there is a new one only after a few minutes, and after twice as long for each that hangs too, half
-#: an hour at most: each keeps a thread, files and what a tunnel needs. One that comes back late is used all the same, and as
-#: soon as fewer hang the waits are shorter.
+#: an hour at most: each keeps a thread, files and what a tunnel needs. One that comes back late is used all the same,
+#: and as soon as fewer hang the waits are shorter.
 MOST_ATTEMPTS = 4
 RARELY_SECONDS = 300.0
 RAREST_SECONDS = 1800.0
