@@ -17,7 +17,7 @@ from evacuator.db import census, schema
 from evacuator.engine import adopt as adopting
 from evacuator.engine.adopt import ExistingGuest
 from evacuator.engine.engine import Engine, Rules
-from evacuator.errors import DatabaseUnavailable, EvacuatorError, NotConfigured
+from evacuator.errors import DatabaseRefuses, DatabaseUnavailable, EvacuatorError, NotConfigured
 from evacuator.evacuation.destination import Room
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "anew, after it was edited. Exit status: 0 when all that were asked for are adopted.",
     )
     add_arguments(parser)
-    parser.add_argument("--dry-run", action="store_true", help="show what would be done, and do nothing")
+    parser.add_argument("--dry-run", action="store_true", help="show what would be done, and ask no database")
     parser.add_argument("--project", default="admin", help="the project that they belong to (%(default)s)")
     parser.set_defaults(run=run)
 
@@ -92,12 +92,12 @@ def _adopt(engine: Engine, adoption: "Adoption", args: argparse.Namespace, found
         taken = adoption.take(found.uuid, f"adopted into {args.host}")
         guest = ExistingGuest(found.uuid, found.name, room, found.power_state, taken.definition, taken.key_ids)
         outcome = adopting.adopt_guest(engine, context, args.host, guest)
-    except DatabaseUnavailable as error:
-        # It may have been adopted all the same, and libvirt must not start it by itself then.
-        print(f"{found.name}: nobody knows whether it is adopted; adopt it again")
-        _print_each([str(error)])
-        return False
     except EvacuatorError as error:
+        if isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseRefuses):
+            # It may have been adopted all the same, and libvirt must not start it by itself then.
+            print(f"{found.name}: nobody knows whether it is adopted; adopt it again")
+            _print_each([str(error)])
+            return False
         print(f"{found.name}: not adopted")
         _print_each([str(error), *([] if found.marked else _let_go(adoption, found))])
         return False

@@ -44,7 +44,7 @@ class Outcome(StrEnum):
 def register_node(engine: Engine, host: str, facts: dict[str, Any]) -> None:
     """Record what a host is and has, if no compute manager has done so yet.
 
-    :raises NotConfigured: one has, of another hypervisor: its guests would be taken for that host's.
+    :raises NotConfigured: another hypervisor is recorded: its guests would be taken for that host's.
     """
 
     def work(transaction: Transaction) -> None:
@@ -53,9 +53,9 @@ def register_node(engine: Engine, host: str, facts: dict[str, Any]) -> None:
             nodes.register(transaction, host, str(uuid4()), facts)
         elif node.hypervisor_hostname != facts["hypervisor_hostname"]:
             raise NotConfigured(
-                reason=f"Host {host} is {node.hypervisor_hostname} by its compute service, and this is "
+                reason=f"The hypervisor of host {host} is recorded as {node.hypervisor_hostname}, and this is "
                 f"{facts['hypervisor_hostname']}. Say where {host} is, with connection_uri in [host:{host}]; or, if it "
-                "was renamed, start its compute service once."
+                "was renamed, or recorded wrongly, start its compute service once."
             )
 
     engine.database.write(work)

@@ -139,10 +139,16 @@ class Client(threading.Thread):
     def _evacuate_all(self, servers: list[dict[str, Any]], version: str) -> list[int | None]:
         statuses = []
         for server in servers:
-            with self._fences.counted_on(server["OS-EXT-SRV-ATTR:host"]) as is_off:
-                if is_off:
+            source = server["OS-EXT-SRV-ATTR:host"]
+            with self._fences.counted_on(source) as is_off:
+                # The other one may have moved it by now, to a host that is only silent.
+                if is_off and self._is_still_on(source, server["id"]):
                     statuses.append(self._ask(server["id"], version, {"evacuate": {}}))
         return statuses
+
+    def _is_still_on(self, host: str, server: str) -> bool:
+        shown = self.call("GET", f"/servers/{server}", version="2.79")
+        return shown.status == 200 and bool(shown.body["server"]["OS-EXT-SRV-ATTR:host"] == host)
 
     def _interfere(self, server: str) -> None:
         """Now and then do something to an instance that is being evacuated."""

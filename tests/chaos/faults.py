@@ -16,6 +16,7 @@ from oslo_db.exception import DBError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from evacuator.errors import DatabaseUnavailable
 from evacuator.evacuation.transitions import Status
 from evacuator.virt.simulated import FOLDER, Machine
 from tests.chaos.clients import eventually
@@ -117,7 +118,7 @@ class Stage:
         """Return what the database says of a host; nothing while it says nothing."""
         try:
             return [row[0] for row in self.cluster.sql(query, host=host)]
-        except LOST:
+        except (*LOST, DatabaseUnavailable):
             return []
 
     def force_down(self, host: str, *, forced: bool) -> bool:
@@ -163,16 +164,17 @@ def destination_dies(stage: Stage) -> bool:
         if not sources or not _few_are_fenced(stage, 2):
             return False
         _fence(stage, sources[0])
-        died = _a_destination_dies(stage, sources[0])
-        _return(stage, sources[0])
-    return died
+        try:
+            return _a_destination_dies(stage, sources[0])
+        finally:
+            _return(stage, sources[0])
 
 
 def _a_destination_dies(stage: Stage, source: str) -> bool:
     for _ in range(20):
         stage.sleep(0.2)
         with stage.hold(stage.told(ON_THEIR_WAY, source)) as destinations:
-            if destinations:
+            if destinations and _few_are_fenced(stage, 1):
                 _fence(stage, destinations[0])
                 stage.sleep(stage.random.uniform(1, 3))
                 _return(stage, destinations[0])
@@ -373,7 +375,7 @@ def broker_away(stage: Stage) -> bool:
 
 
 def broker_away_for_long(stage: Stage) -> bool:
-    """Nobody reaches the broker for a minute, or for a tenth of a run that is shorter than ten."""
+    """Nobody reaches the broker for a minute, or in a run of less than ten minutes for a tenth of it."""
     return _servers_away(stage, "broker", "cut", stage.long)
 
 

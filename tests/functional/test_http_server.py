@@ -296,16 +296,22 @@ def status_on(connection):
     return int(connection.recv(65536).split()[1])
 
 
+#: So many looks without a change say that it takes no more connections, once it has taken so many files.
+STEADY, ENOUGH = 6, 100
+
+
 @contextmanager
 def flooded(connect, files):
     """Within this more clients are connected than it may have files, as many of them as it takes."""
     with ExitStack() as closing:
         for _ in range(300):
             closing.enter_context(connect())
-        before = 0
-        while (now := files()) > before:
-            before = now
-            time.sleep(0.5)
+        seen, deadline = [], time.monotonic() + 30
+        # A machine that is busy may let it accept nothing for a while.
+        while len(seen) < STEADY or len(set(seen[-STEADY:])) > 1 or seen[-1] < ENOUGH:
+            assert time.monotonic() < deadline, seen
+            seen.append(files())
+            time.sleep(0.2)
         yield
 
 

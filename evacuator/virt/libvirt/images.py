@@ -1,5 +1,6 @@
 """The images that new instances are made from: files in a folder, each an image by the end of its name."""
 
+import errno
 import logging
 import stat
 from dataclasses import dataclass, field
@@ -39,7 +40,7 @@ class ImageFolder:
 
         A file that cannot be shown is left out, and is named in the log the first time.
 
-        :raises OSError: the folder cannot be read.
+        :raises OSError: the folder cannot be read, or its storage does not answer.
         """
         if not self.path.is_dir():
             return []
@@ -53,13 +54,20 @@ class ImageFolder:
     def _shown(self, file: Path) -> StoredImage | None:
         try:
             return _image(file)
-        # Its name is in bytes that are no text, its date in no calendar, or it is a link that leads to itself.
+        # Its name is in bytes that are no text, its date in no calendar, or it is a link that leads to no end.
         except (OSError, ValueError, OverflowError) as error:
+            if isinstance(error, OSError) and not _leads_astray(file, error):
+                raise
             if file not in self._told:
                 self._told.add(file)
                 # As Python writes it: a log cannot hold such a name either.
                 LOG.warning("%r is no image until that is mended: %s", str(file), error)
             return None
+
+
+def _leads_astray(file: Path, error: OSError) -> bool:
+    """Tell a link that leads nowhere we may go from storage that does not answer, of which no file tells anything."""
+    return error.errno == errno.ELOOP or (error.errno == errno.EACCES and file.is_symlink())
 
 
 def _image(file: Path) -> StoredImage | None:

@@ -1,9 +1,11 @@
+import errno
 import hashlib
 import os
 import tempfile
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -92,6 +94,25 @@ def test_a_folder_that_cannot_be_read_is_said_to_be_so(tmp_path):
         unreadable.list(ANYBODY)
     with pytest.raises(ImagesUnavailable, match="The images cannot be read"):
         unreadable.get(ANYBODY, "11111111-1111-4111-8111-111111111111")
+
+
+class OnStorageThatIsAway(type(Path())):
+    """A file in a folder that the system still knows; whatever is asked of the file itself ends in an error."""
+
+    def iterdir(self):
+        return iter([self / "a.raw"])
+
+    def is_dir(self):
+        return True
+
+    def stat(self, **_how):
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+
+def test_images_on_storage_that_is_away_are_not_said_to_be_none(tmp_path):
+    away = FolderImages(ImageFolder(OnStorageThatIsAway(tmp_path)))
+    with pytest.raises(ImagesUnavailable, match="cannot be read"):
+        away.list(ANYBODY)
 
 
 # -- checksums

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from evacuator.cmd import adopt
-from evacuator.errors import Conflict, DatabaseUnavailable, HypervisorUnknown
+from evacuator.errors import Conflict, DatabaseRefuses, DatabaseUnavailable, HypervisorUnknown
 from evacuator.evacuation.states import PowerState
 
 SILENT = HypervisorUnknown(host="a", reason="no answer")
@@ -44,11 +44,12 @@ def books(trouble):
     return SimpleNamespace(database=SimpleNamespace(write=write))
 
 
-def test_a_domain_that_is_refused_is_let_go(capsys):
+@pytest.mark.parametrize("refusal", [Conflict(reason="No room."), DatabaseRefuses(reason="it is full")])
+def test_a_domain_that_is_refused_is_let_go(refusal, capsys):
     domains = Domains()
-    assert not adopt._adopt(books(Conflict(reason="No room.")), domains, ARGS, FOUND)
+    assert not adopt._adopt(books(refusal), domains, ARGS, FOUND)
     assert not domains.marked
-    assert capsys.readouterr().out == "web: not adopted\n    No room.\n"
+    assert capsys.readouterr().out == f"web: not adopted\n    {refusal}\n"
 
 
 def test_one_that_may_have_been_adopted_is_not_given_its_autostart_back(capsys):

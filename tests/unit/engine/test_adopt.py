@@ -49,7 +49,7 @@ def row(engine, guest):
 
 def test_a_host_is_not_taken_for_another_whose_hypervisor_calls_itself_otherwise(engine):
     register_node(engine, "a", FACTS)
-    with pytest.raises(NotConfigured, match=r"Host a is a by its compute service, and this is alpha\..*\[host:a\]"):
+    with pytest.raises(NotConfigured, match=r"host a is recorded as a, and this is alpha\..*\[host:a\]"):
         register_node(engine, "a", FACTS | {"hypervisor_hostname": "alpha"})
 
 
