@@ -154,12 +154,22 @@ def test_a_simulated_host_without_a_folder_is_named(run, site, database, capsys)
     assert named == f"not looked at: host c: it has no folder under {site / FOLDER}"
 
 
-def test_a_libvirt_host_without_a_service_is_looked_at_where_its_section_says(run, site, tmp_path, capsys):
+@pytest.fixture
+def driven_by_libvirt(site):
+    """Make the configuration of a site whose hosts libvirt drives; run with the bindings, by ``tox -e libvirt``."""
     pytest.importorskip("libvirt")
-    file = tmp_path / "evacuator.conf"
-    file.write_text(
-        f"[database]\nconnection = {state_dir.sqlite_url(site)}\n[compute]\ndriver = libvirt\n"
-        "[host:gone]\nconnection_uri = test:///default\n[host:renamed]\nconnection_uri = test:///default\n"
+
+    def write(more):
+        file = site / "evacuator.conf"
+        file.write_text(f"[database]\nconnection = {state_dir.sqlite_url(site)}\n[compute]\ndriver = libvirt\n{more}\n")
+        return file
+
+    return write
+
+
+def test_a_libvirt_host_without_a_service_is_looked_at_where_its_section_says(run, driven_by_libvirt, capsys):
+    file = driven_by_libvirt(
+        "[host:gone]\nconnection_uri = test:///default\n[host:renamed]\nconnection_uri = test:///default"
     )
 
     assert run("--config-file", file) == 0
@@ -171,13 +181,8 @@ def test_a_libvirt_host_without_a_service_is_looked_at_where_its_section_says(ru
     assert "1 hypervisor, 1 guest: every invariant holds." in summary
 
 
-def test_this_machine_is_looked_at_as_the_host_that_is_named(run, site, tmp_path, capsys):
-    pytest.importorskip("libvirt")
-    file = tmp_path / "evacuator.conf"
-    file.write_text(
-        f"[database]\nconnection = {state_dir.sqlite_url(site)}\n[compute]\ndriver = libvirt\n"
-        "[libvirt]\nconnection_uri = test:///default\n"
-    )
+def test_this_machine_is_looked_at_as_the_host_that_is_named(run, driven_by_libvirt, capsys):
+    file = driven_by_libvirt("[libvirt]\nconnection_uri = test:///default")
 
     assert run("--config-file", file, "--host", "b") == 0
     assert "1 hypervisor, 1 guest: every invariant holds." in capsys.readouterr().out
