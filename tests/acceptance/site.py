@@ -1,10 +1,8 @@
 """A whole site as its users see it: one ``evacuator all-in-one`` process, HTTP, the journals, and the commands."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -13,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-EVACUATOR = [sys.executable, "-m", "evacuator.cmd.main"]
+from tests.acceptance import processes
+
 IMAGE = "11111111-1111-4111-8111-111111111111"
 
 CONFIGURATION = """
@@ -48,7 +47,7 @@ class Site:
         self._config = state_dir.with_suffix(".conf")
         self.configure(down_time, more)
         self._log = state_dir.with_suffix(".log")
-        self.process: subprocess.Popen[str] | None = None
+        self.process: processes.Started | None = None
         self.url = ""
 
     def configure(self, down_time: float, more: str = "") -> None:
@@ -58,13 +57,7 @@ class Site:
     def start(self) -> None:
         """Start the process and wait until it answers."""
         arguments = ["--state-dir", str(self.state_dir), "--hosts", self._hosts, "--port", "0"]
-        with self._log.open("a") as log:
-            self.process = subprocess.Popen(
-                [*EVACUATOR, "all-in-one", *arguments, "--config-file", str(self._config)],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
+        self.process = processes.Forked(["all-in-one", *arguments, "--config-file", str(self._config)], self._log)
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().strip()
         assert self.url, f"all-in-one did not start:\n{self._log.read_text()[-3000:]}"
@@ -73,18 +66,23 @@ class Site:
         """Tell it to stop and return its exit status."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=30)
-        return self.process.returncode
+        return self._end_of(self.process)
 
     def kill(self) -> None:
         """Kill it where it stands."""
         if self.process is not None:
             self.process.kill()
-            self.process.communicate()
+            self._end_of(self.process)
+
+    def _end_of(self, process: processes.Started) -> int:
+        ended = process.wait(30)
+        assert process.stdout is not None
+        process.stdout.close()
+        return ended
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run another ``evacuator`` command."""
-        return subprocess.run([*EVACUATOR, *command], capture_output=True, text=True, check=False, env=dict(os.environ))
+        return processes.run(command)
 
     def verify(self) -> subprocess.CompletedProcess[str]:
         """Run ``evacuator verify`` on this site."""

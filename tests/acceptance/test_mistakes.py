@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.acceptance import processes
 from tests.acceptance.conftest import MakeSite
-from tests.acceptance.site import EVACUATOR, Site
+from tests.acceptance.processes import EVACUATOR
+from tests.acceptance.site import Site
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -70,11 +72,11 @@ MISTAKES = {
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    def command(line: str, settings: str, **options: object) -> subprocess.CompletedProcess[str]:
+    def command(line: str, settings: str) -> subprocess.CompletedProcess[str]:
         config = tmp_path / "settings.conf"
         config.write_text(settings.replace("{here}", str(tmp_path)))
-        arguments = [*EVACUATOR, *line.replace("{here}", str(tmp_path)).split(), "--config-file", str(config)]
-        return subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=60, **options)  # type: ignore[call-overload, no-any-return]
+        arguments = [*line.replace("{here}", str(tmp_path)).split(), "--config-file", str(config)]
+        return processes.run(arguments, timeout=60)
 
     return command
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.site import EVACUATOR, Site, until
+from tests.acceptance.processes import EVACUATOR
+from tests.acceptance.site import Site, until
 
 README = Path(__file__).parents[2] / "README.md"
 

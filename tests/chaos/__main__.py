@@ -22,6 +22,7 @@ from evacuator.rpc.client import ComputeClient
 from evacuator.rpc.outbox import Outbox
 from evacuator.rpc.transport import open_transport
 from evacuator.virt.simulated import FOLDER
+from tests.acceptance.processes import executed
 from tests.chaos import judge
 from tests.chaos.clients import MISCHIEF, Client, Ledger
 from tests.chaos.faults import FAULTS, RETURNS, Stage
@@ -63,6 +64,7 @@ def main() -> int:
         cluster = Cluster(folder, database, broker, hosts=HOSTS, more=MORE)
         closing.callback(cluster.kill)
         for process in cluster.processes:
+            process.launch = executed
             if process.name in AHEAD:
                 process.environment = clocks.ahead(AHEAD[process.name])
         wrong = _run(cluster, options)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,8 @@ from evacuator.evacuation.invariants.codes import Finding
 from evacuator.evacuation.invariants.facts import Bounds
 from evacuator.evacuation.invariants.facts import Site as Looked
 from evacuator.virt.simulated import FOLDER, Mains, evidence
-from tests.acceptance.site import EVACUATOR, Site, until
+from tests.acceptance import processes
+from tests.acceptance.site import Site, until
 from tests.services.network import Link, Network
 
 DOWN_TIME = 4.0
@@ -67,7 +68,8 @@ class Process:
         self.said: list[str] = []
         self.log = cluster.folder / f"{name}.log"
         self.own = cluster.folder / f"{name}.conf"
-        self.command = [*EVACUATOR, *command, "--config-file", str(cluster.settings), "--config-file", str(self.own)]
+        self.command = [*command, "--config-file", str(cluster.settings), "--config-file", str(self.own)]
+        self.launch: Callable[[Sequence[str], Path, Mapping[str, str]], processes.Started] = processes.Forked
         self._links = f"""
 [DEFAULT]
 transport_url = {_through(cluster.broker_url, self.broker)}
@@ -75,7 +77,7 @@ transport_url = {_through(cluster.broker_url, self.broker)}
 connection = {_through(cluster.database_url, self.database)}
 """
         self.environment: dict[str, str] = {}
-        self._popen: subprocess.Popen[str] | None = None
+        self._popen: processes.Started | None = None
         self._spoke = threading.Event()
         self.frozen = False
         self.plain = True
@@ -96,17 +98,10 @@ connection = {_through(cluster.database_url, self.database)}
         assert not self.running
         self.said = []
         self._spoke = threading.Event()
-        with self.log.open("a") as log:
-            self._popen = subprocess.Popen(
-                self.command,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env={**os.environ, **self.environment},
-            )
+        self._popen = self.launch(self.command, self.log, {**os.environ, **self.environment})
         threading.Thread(target=self._listen, args=(self._popen, self._spoke), daemon=True).start()
 
-    def _listen(self, popen: subprocess.Popen[str], spoke: threading.Event) -> None:
+    def _listen(self, popen: processes.Started, spoke: threading.Event) -> None:
         assert popen.stdout is not None
         with popen.stdout:
             for line in popen.stdout:

@@ -12,7 +12,8 @@ import pytest
 import yaml
 from sqlalchemy.engine import URL
 
-from tests.acceptance.site import EVACUATOR, Site, until
+from tests.acceptance.processes import EVACUATOR
+from tests.acceptance.site import Site, until
 from tests.services.servers import fresh_database, fresh_vhost
 
 FOLDER = Path(__file__).parents[2] / "etc" / "containers"

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.site import EVACUATOR, Site, until
+from tests.acceptance import processes
+from tests.acceptance.site import Site, until
 from tests.services.cluster import Cluster
 from tests.services.servers import fresh_database, fresh_vhost
 
 
 def run(*command: str, config: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*EVACUATOR, *command, "--config-file", str(config)], capture_output=True, text=True, check=False, timeout=120
-    )
+    return processes.run([*command, "--config-file", str(config)])
 
 
 @pytest.mark.parametrize("server", ["mariadb", "postgresql"])

@@ -1,12 +1,13 @@
 """Old and new compute managers in one cloud, over the real broker, without ever restarting the API."""
 
 import json
-import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
+from tests.acceptance.processes import executed
 from tests.acceptance.site import until
 from tests.services.cluster import Cluster, Process
 
@@ -15,7 +16,8 @@ def release_1(cluster: Cluster) -> Process:
     """Make the compute manager of release 1 for host c."""
     files = json.dumps([str(cluster.settings), str(cluster.computes["c"].own)])
     frozen = Process(cluster, "release-1", [])
-    frozen.command = [sys.executable, "-m", "tests.services.release_1.compute", "c", files, str(cluster.state_dir)]
+    frozen.command = ["c", files, str(cluster.state_dir)]
+    frozen.launch = partial(executed, module="tests.services.release_1.compute")
     cluster.strangers.append(frozen)
     return frozen
 

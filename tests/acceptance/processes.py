@@ -1,0 +1,142 @@
+"""Commands of ``evacuator``, each in a process of its own.
+
+Most are forked from one that has imported what they need: to import it takes a second of a processor, and the tests
+start many hundreds. What runs is the same: ``evacuator.cmd.main`` with arguments, an environment and open files of its
+own, which is signalled and waited for. Whoever needs an interpreter of its own, too, uses :func:`executed`.
+"""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import IO, Protocol
+
+from evacuator.cmd import main
+
+#: With what each of them imports only once it runs; what is not installed is left out.
+IMPORTED = (
+    "alembic.command",
+    "evacuator.cmd.all_in_one",
+    "evacuator.cmd.api",
+    "evacuator.cmd.compute",
+    "evacuator.cmd.db",
+    "evacuator.cmd.host",
+    "evacuator.cmd.upgrade_check",
+    "evacuator.cmd.verify",
+    "oslo_messaging._drivers.impl_rabbit",
+    "psycopg",
+    "sqlalchemy.dialects.mysql.pymysql",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "sqlalchemy.dialects.sqlite.pysqlite",
+)
+
+MODULE = "evacuator.cmd.main"
+EVACUATOR = [sys.executable, "-m", MODULE]
+
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(list(IMPORTED))
+
+
+def _become(arguments: Sequence[str], environment: Mapping[str, str], stdout: Connection, stderr: Path) -> None:
+    """Be a command: the rest of this process's life."""
+    os.dup2(stdout.fileno(), 1)
+    stdout.close()
+    with stderr.open("a") as log:
+        os.dup2(log.fileno(), 2)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.exit(main.main(arguments))
+
+
+class Started(Protocol):
+    """A command that runs, as far as tests ask: what ``subprocess.Popen`` is."""
+
+    @property
+    def stdout(self) -> IO[str] | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int) -> None: ...
+    def kill(self) -> None: ...
+
+
+def executed(
+    arguments: Sequence[str], stderr: Path, environment: Mapping[str, str] = os.environ, *, module: str = MODULE
+) -> Started:
+    """Start a command with an interpreter of its own, as they are started outside of tests."""
+    command = [sys.executable, "-m", module, *arguments]
+    with stderr.open("a") as log:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=dict(environment))
+
+
+class Forked:
+    """A command that runs, from what was imported before."""
+
+    def __init__(self, arguments: Sequence[str], stderr: Path, environment: Mapping[str, str] = os.environ) -> None:
+        told, tells = FORKS.Pipe(duplex=False)
+        # A daemon: whoever forgets it is not kept from ending.
+        self._process = FORKS.Process(
+            target=_become, args=(list(arguments), dict(environment), tells, stderr), daemon=True
+        )
+        self._process.start()
+        tells.close()
+        self.stdout: IO[str] | None = os.fdopen(os.dup(told.fileno()))
+        told.close()
+        self._arguments = arguments
+        self._pid: int = self._process.pid  # type: ignore[assignment]
+        # How a process ended can be read once, and several threads of a test may ask.
+        self._asking = threading.Lock()
+
+    def poll(self) -> int | None:
+        """Return how it ended, or None while it runs."""
+        with self._asking:
+            return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until it ends and return how.
+
+        :raises subprocess.TimeoutExpired: it did not within ``timeout`` seconds.
+        """
+        with self._asking:
+            self._process.join(timeout)
+            ended = self._process.exitcode
+        if ended is None:
+            raise subprocess.TimeoutExpired(self._arguments, timeout or 0)
+        return ended
+
+    def send_signal(self, sig: int) -> None:
+        """Send it a signal; one that has ended hears nothing."""
+        if self.poll() is None:
+            os.kill(self._pid, sig)
+
+    def kill(self) -> None:
+        """Kill it where it stands."""
+        self.send_signal(signal.SIGKILL)
+
+
+def run(
+    arguments: Sequence[str], timeout: float = 120, environment: Mapping[str, str] = os.environ
+) -> subprocess.CompletedProcess[str]:
+    """Run a command and return how it ended and what it said.
+
+    :raises subprocess.TimeoutExpired: it took more than ``timeout`` seconds, and was killed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        stderr = Path(folder) / "stderr"
+        command = Forked(arguments, stderr, environment)
+        late = threading.Timer(timeout, command.kill)
+        late.start()
+        assert command.stdout is not None
+        with command.stdout:
+            said = command.stdout.read()
+        ended = command.wait(timeout)
+        late.cancel()
+        late.join()
+        if ended == -signal.SIGKILL:
+            raise subprocess.TimeoutExpired(list(arguments), timeout, said)
+        return subprocess.CompletedProcess(list(arguments), ended, said, stderr.read_text())
