@@ -4,9 +4,12 @@ With ``--database mariadb --database postgresql``, what is tested on such a site
 """
 
 import json
+import shutil
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from uuid import uuid4
 
@@ -44,6 +47,18 @@ TABLES = (
 POWER = {"active": PowerState.RUNNING, "stopped": PowerState.SHUTDOWN}
 
 
+@cache
+def new_file():
+    """Make the tables, with the flavors that there are, in a file once: each site begins with a copy."""
+    folder = TemporaryDirectory()
+    path = Path(folder.name) / "new.sqlite"
+    database = open_database(f"sqlite:///{path}")
+    Model.metadata.create_all(database.engine)
+    database.write(flavors.add_standard)
+    database.close()
+    return SimpleNamespace(path=path, folder=folder)
+
+
 class RecordedCasts:
     """Sends nothing and remembers everything."""
 
@@ -66,14 +81,14 @@ class Site:
 
     def __init__(self, directory, url=None, **settings):
         self.time = datetime(2026, 1, 31, 12, 0, 0)  # noqa: DTZ001 - the database's moments have no zone
-        self.database = open_database(url or f"sqlite:///{directory}/site.sqlite", lambda: self.time)
         if url is None:
-            Model.metadata.create_all(self.database.engine)
-        else:
+            shutil.copy(new_file().path, f"{directory}/site.sqlite")
+        self.database = open_database(url or f"sqlite:///{directory}/site.sqlite", lambda: self.time)
+        if url is not None:
             for engine in (self.database.engine, self.database._reader):
                 tell_the_time(engine, lambda: self.time.replace(tzinfo=UTC).timestamp())
             empty(self.database.engine)
-        self.database.write(flavors.add_standard)
+            self.database.write(flavors.add_standard)
         self.casts = RecordedCasts()
         self.engine = Engine(self.database, self.casts, Rules())
         conf = cfg.ConfigOpts()
