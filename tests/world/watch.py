@@ -73,23 +73,23 @@ class Watch:
     def refused(self, request_id):
         """Check that a request that came to nothing for old computes has left nothing."""
         with self._world.database.engine.connect() as connection:
-            left = connection.scalars(text(LEFT_BY), {"request": request_id}).all()
+            left = connection.scalars(LEFT_BY, {"request": request_id}).all()
         if left:
             raise Broken(f"I7: {request_id} was refused, since a compute is too old, and left {left}")
 
     def _promised_by_none_too_old(self, connection):
         """Every new record of a request for silence: each compute service there is can keep the promise."""
-        new = connection.execute(text(NEW_RECORDS), {"seen": self._records}).all()
+        new = connection.execute(NEW_RECORDS, {"seen": self._records}).all()
         for record, request_id in new:
             self._records = max(self._records, record)
             if self._world.asked.get(request_id) != "2.95":
                 continue
-            old = [tuple(row) for row in connection.execute(text(TOO_OLD), {"needed": TARGET_STATE_SERVICE_VERSION})]
+            old = [tuple(row) for row in connection.execute(TOO_OLD, {"needed": TARGET_STATE_SERVICE_VERSION})]
             if old:
                 raise Broken(f"I7: migration {record} was accepted at 2.95 in spite of {old}")
 
     def _claimed_by_none_too_old(self, connection, process):
-        for record, attempt, needed in connection.execute(text(CLAIMED), {"host": process.name}):
+        for record, attempt, needed in connection.execute(CLAIMED, {"host": process.name}):
             version = process.manager.host.version
             if (record, attempt) not in self._claims and version < needed:
                 raise Broken(f"I7: {process.name}, version {version}, took migration {record}, which needs {needed}")
@@ -97,11 +97,11 @@ class Watch:
     def look(self):
         """Check what must hold between any two steps."""
         with self._world.database.engine.connect() as connection:
-            rows = {row.uuid: Row(*row[1:]) for row in connection.execute(text(ROWS))}
-            dead = set(connection.scalars(text(DECLARED_DEAD)))
-            books = [tuple(row) for row in connection.execute(text(BOOKS))]
+            rows = {row.uuid: Row(*row[1:]) for row in connection.execute(ROWS)}
+            dead = set(connection.scalars(DECLARED_DEAD))
+            books = [tuple(row) for row in connection.execute(BOOKS)]
             self._promised_by_none_too_old(connection)
-            self._claims.update(tuple(row) for row in connection.execute(text(CLAIMS)))
+            self._claims.update(tuple(row) for row in connection.execute(CLAIMS))
         self._powered_on_by_its_owner(rows, dead)
         self._runs_where_it_belongs(rows, dead)
         self._keeps_its_disk(rows)
@@ -190,33 +190,33 @@ class Watch:
 
 
 #: With the host that an evacuation which holds it found it on, if one does.
-ROWS = """
+ROWS = text("""
     SELECT instances.uuid, instances.host, instances.deleted, launched_at IS NOT NULL AS launched, source_compute
     FROM instances LEFT JOIN migrations ON migrations.uuid = instances.evacuation_id
     ORDER BY instances.id
-"""
+""")
 
-NEW_RECORDS = "SELECT id, request_id FROM migrations WHERE id > :seen ORDER BY id"
+NEW_RECORDS = text("SELECT id, request_id FROM migrations WHERE id > :seen ORDER BY id")
 
 #: Of which the oldest is the one that counts; one that never said its version counts as old.
-TOO_OLD = "SELECT host, version FROM services WHERE version IS NULL OR version < :needed ORDER BY host"
+TOO_OLD = text("SELECT host, version FROM services WHERE version IS NULL OR version < :needed ORDER BY host")
 
-CLAIMS = "SELECT id, attempt FROM migrations WHERE status = 'pre-migrating'"
+CLAIMS = text("SELECT id, attempt FROM migrations WHERE status = 'pre-migrating'")
 
-CLAIMED = """
+CLAIMED = text("""
     SELECT id, attempt, min_service_version FROM migrations
     WHERE status = 'pre-migrating' AND dest_compute = :host ORDER BY id
-"""
+""")
 
-LEFT_BY = """
+LEFT_BY = text("""
     SELECT 'a record' FROM migrations WHERE request_id = :request
     UNION ALL SELECT 'an action' FROM instance_actions WHERE request_id = :request
-"""
+""")
 
 #: Hosts that must clean before they can be up.
-DECLARED_DEAD = "SELECT host FROM services WHERE epoch <> cleaned_epoch"
+DECLARED_DEAD = text("SELECT host FROM services WHERE epoch <> cleaned_epoch")
 
-BOOKS = """
+BOOKS = text("""
     SELECT node.host, node.vcpus_used, node.memory_mb_used, node.local_gb_used, node.claims
     FROM compute_nodes node LEFT JOIN allocations claim ON claim.host = node.host
     GROUP BY node.id, node.host, node.vcpus_used, node.memory_mb_used, node.local_gb_used, node.claims
@@ -224,4 +224,4 @@ BOOKS = """
         OR node.memory_mb_used <> COALESCE(SUM(claim.memory_mb), 0)
         OR node.local_gb_used <> COALESCE(SUM(claim.disk_gb), 0)
         OR node.claims <> COUNT(claim.id)
-"""
+""")

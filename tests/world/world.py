@@ -59,6 +59,16 @@ def empty_database():
     return folder, path
 
 
+class Files:
+    """Where a host's simulated hypervisor keeps things; made once, since they are read at every step."""
+
+    def __init__(self, folder):
+        self.mains = folder / "mains"
+        self.guests = folder / "guests"
+        self.journal = folder / "journal.jsonl"
+        self.disks = folder / "disks"
+
+
 @dataclass
 class Strike:
     """What befalls a process, or any, when it comes to a boundary for the ``nth`` time from now."""
@@ -91,6 +101,8 @@ class World:
     ):
         self.folder = folder
         self.hypervisors = folder / FOLDER
+        self.files = {host: Files(self.hypervisors / host) for host in hosts}
+        self._disks = [folder / "disks", *(files.disks for files in self.files.values())]
         self.rules = rules or Rules()
         self.shelf = Shelf()
         self.token = None
@@ -171,21 +183,23 @@ class World:
     def running(self):
         """Return (host, uuid) of every guest that runs, read from the hypervisors' files."""
         found = []
-        for host in self.hosts:
-            folder = self.hypervisors / host
-            if (folder / "mains").exists() and "off" in (folder / "mains").read_text():
+        for host, files in self.files.items():
+            if files.mains.exists() and "off" in files.mains.read_text():
                 continue
-            guests = {path.stem: json.loads(path.read_text()) for path in sorted((folder / "guests").glob("*.json"))}
-            found += [(host, uuid) for uuid, guest in guests.items() if guest["power_state"] == "running"]
+            guests = sorted(files.guests.iterdir()) if files.guests.exists() else ()
+            found += [
+                (host, path.stem)
+                for path in guests
+                if path.suffix == ".json" and json.loads(path.read_text())["power_state"] == "running"
+            ]
         return found
 
     def size_of_journal(self, host):
-        path = self.hypervisors / host / "journal.jsonl"
-        return path.stat().st_size if path.exists() else 0
+        journal = self.files[host].journal
+        return journal.stat().st_size if journal.exists() else 0
 
     def has_disk(self, uuid):
-        places = [self.folder / "disks", *(self.hypervisors / host / "disks" for host in self.hosts)]
-        return any((place / uuid).exists() for place in places)
+        return any((place / uuid).exists() for place in self._disks)
 
     def is_being_deleted(self, uuid):
         return uuid in self.deleted
