@@ -25,6 +25,11 @@ if grep -qx "$name" failures; then
     exit 1
 fi
 """
+#: Says when uv is taken away again, or was never had.
+PIP = """#!/usr/bin/env bash
+[ "$1" != uninstall ] || echo "without uv" >> ran
+[ "$1" != install ] || ! grep -qx "$1" failures
+"""
 
 
 class Checkout:
@@ -41,10 +46,11 @@ class Checkout:
         for name in TOOLS:
             (self.tools / name).symlink_to(shutil.which(name))
         (self.tools / "cc").symlink_to(shutil.which("true"))
-        tox = root / ".venv" / "bin" / "tox"
-        tox.parent.mkdir(parents=True)
-        tox.write_text(TOX)
-        tox.chmod(0o755)
+        programs = root / ".venv" / "bin"
+        programs.mkdir(parents=True)
+        for name, program in (("tox", TOX), ("pip", PIP)):
+            (programs / name).write_text(program)
+            (programs / name).chmod(0o755)
 
     def run(self, *failures, demo="true", tests="true", **environment):
         """Return whether all is well, in which order tox ran, and what was printed."""
@@ -115,10 +121,18 @@ def test_tests_that_fail_do_not_hide_that_the_text_is_wrong(checkout):
     assert ran == [TEXTS]
 
 
-def test_environments_that_cannot_be_made_at_once_are_left_to_who_wants_them(checkout):
-    passed, ran, output = checkout.run(MADE)
+@pytest.mark.parametrize(("failure", "tried"), [(MADE, [MADE]), ("install", [])])
+def test_environments_that_uv_cannot_make_are_made_by_pip(checkout, failure, tried):
+    passed, ran, output = checkout.run(failure)
     assert passed
-    assert ran == [MADE, "services", "chaos"]
+    assert ran == [*tried, "without uv", MADE, "services", "chaos"]
+    assert "not all environments could be made" not in output
+
+
+def test_environments_that_cannot_be_made_at_once_are_left_to_who_wants_them(checkout):
+    passed, ran, output = checkout.run(MADE, MADE)
+    assert passed
+    assert ran == [MADE, "without uv", MADE, "services", "chaos"]
     assert "not all environments could be made" in output
 
 
