@@ -80,7 +80,8 @@ _ONE_PAGE = threading.Lock()
 
 #: What each of these can count. All of it is shown from the beginning, as 0: in Prometheus a counter that first appears
 #: as 1 has not increased, and the first failure is the one to hear of.
-KNOWN: Mapping[Counter, Sequence[str]] = {
+KNOWN: Mapping[Counter | Histogram, Sequence[str]] = {
+    PHASES: ("accept", "define", "power_on", "attempt"),
     TRANSITIONS: ("accept", "claim", "reclaim", "reassign", "finish", "clean", "no-host", "fail"),
     EVACUATIONS: ("done", "failed", "error"),
     REFUSED: (
@@ -103,9 +104,9 @@ KNOWN: Mapping[Counter, Sequence[str]] = {
         "UnsupportedRpcVersion",
     ),
 }
-for _counter, _labels in KNOWN.items():
+for _metric, _labels in KNOWN.items():
     for _label in _labels:
-        _counter.labels(_label)
+        _metric.labels(_label)
 
 
 @contextmanager

@@ -37,6 +37,13 @@ def test_every_step_and_every_end_of_an_evacuation_is_shown_before_it_happens():
     assert all(counted("evacuator_evacuations_total", outcome=end) is not None for end in ends)
 
 
+def test_every_phase_is_shown_before_it_is_measured():
+    phases = {"accept", "define", "power_on", "attempt"}
+
+    assert set(metrics.KNOWN[metrics.PHASES]) == phases
+    assert all(counted("evacuator_phase_seconds_count", phase=phase) is not None for phase in phases)
+
+
 def test_every_reason_to_refuse_an_evacuation_is_shown_before_it_is_one():
     named = vars(accept) | vars(evacuate_request)
     errors = {name for name, value in named.items() if isinstance(value, type) and issubclass(value, EvacuatorError)}
