@@ -57,13 +57,13 @@ class Watch:
         self._records = 0
         self._claims = set()
         self._done = set()
+        self._judged = None
 
     def crossed(self, process, when, what):
         """Look, if something was done."""
         if (when, what) == ("before", "cast rebuild_instance"):
             # Between the commit and here nobody had a turn; until the transaction's end is told of, others may.
-            with self._world.database.engine.connect() as connection:
-                self._promised_by_none_too_old(connection)
+            self._promised_by_none_too_old()
         if (when, what) == ("after", "claim_evacuation"):
             with self._world.database.engine.connect() as connection:
                 self._claimed_by_none_too_old(connection, process)
@@ -77,14 +77,26 @@ class Watch:
         if left:
             raise Broken(f"I7: {request_id} was refused, since a compute is too old, and left {left}")
 
-    def _promised_by_none_too_old(self, connection):
+    def _answers(self, *statements):
+        """Ask the database, past SQLAlchemy: it is asked at every step."""
+        connection = self._world.database.engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            for statement in statements:
+                cursor.execute(statement)
+                yield cursor.fetchall()
+        finally:
+            connection.rollback()
+            connection.close()
+
+    def _promised_by_none_too_old(self):
         """Every new record of a request for silence: each compute service there is can keep the promise."""
-        new = connection.execute(NEW_RECORDS, {"seen": self._records}).all()
+        (new,) = self._answers(NEW_RECORDS.format(seen=self._records))
         for record, request_id in new:
             self._records = max(self._records, record)
             if self._world.asked.get(request_id) != "2.95":
                 continue
-            old = [tuple(row) for row in connection.execute(TOO_OLD, {"needed": TARGET_STATE_SERVICE_VERSION})]
+            (old,) = self._answers(TOO_OLD)
             if old:
                 raise Broken(f"I7: migration {record} was accepted at 2.95 in spite of {old}")
 
@@ -96,12 +108,11 @@ class Watch:
 
     def look(self):
         """Check what must hold between any two steps."""
-        with self._world.database.engine.connect() as connection:
-            rows = {row.uuid: Row(*row[1:]) for row in connection.execute(ROWS)}
-            dead = set(connection.scalars(DECLARED_DEAD))
-            books = [tuple(row) for row in connection.execute(BOOKS)]
-            self._promised_by_none_too_old(connection)
-            self._claims.update(tuple(row) for row in connection.execute(CLAIMS))
+        found, declared_dead, books, claims = self._answers(ROWS, DECLARED_DEAD, BOOKS, CLAIMS)
+        rows = {uuid: Row(*row) for uuid, *row in found}
+        dead = {host for (host,) in declared_dead}
+        self._promised_by_none_too_old()
+        self._claims.update(tuple(claim) for claim in claims)
         self._powered_on_by_its_owner(rows, dead)
         self._runs_where_it_belongs(rows, dead)
         self._keeps_its_disk(rows)
@@ -151,8 +162,12 @@ class Watch:
                 raise Broken(f"I4: the disk of {self._world.name_of(uuid)} is gone")
 
     def judge(self, *, settled=False):
-        """Check everything that is written down."""
+        """Check everything that is written down, unless it was, and nothing happened since."""
         world = self._world
+        moment = (world.hub.now, len(world.crossings), world.touched)
+        if moment == self._judged and not settled:
+            return
+        self._judged = moment
         site = Site(
             census.take(world.database, world.rules.service_down_time),
             evidence.look(world.folder, world.time),
@@ -190,18 +205,20 @@ class Watch:
 
 
 #: With the host that an evacuation which holds it found it on, if one does.
-ROWS = text("""
+ROWS = """
     SELECT instances.uuid, instances.host, instances.deleted, launched_at IS NOT NULL AS launched, source_compute
     FROM instances LEFT JOIN migrations ON migrations.uuid = instances.evacuation_id
     ORDER BY instances.id
-""")
+"""
 
-NEW_RECORDS = text("SELECT id, request_id FROM migrations WHERE id > :seen ORDER BY id")
+NEW_RECORDS = "SELECT id, request_id FROM migrations WHERE id > {seen} ORDER BY id"
 
 #: Of which the oldest is the one that counts; one that never said its version counts as old.
-TOO_OLD = text("SELECT host, version FROM services WHERE version IS NULL OR version < :needed ORDER BY host")
+TOO_OLD = f"""
+    SELECT host, version FROM services WHERE version IS NULL OR version < {TARGET_STATE_SERVICE_VERSION} ORDER BY host
+"""
 
-CLAIMS = text("SELECT id, attempt FROM migrations WHERE status = 'pre-migrating'")
+CLAIMS = "SELECT id, attempt FROM migrations WHERE status = 'pre-migrating'"
 
 CLAIMED = text("""
     SELECT id, attempt, min_service_version FROM migrations
@@ -214,9 +231,9 @@ LEFT_BY = text("""
 """)
 
 #: Hosts that must clean before they can be up.
-DECLARED_DEAD = text("SELECT host FROM services WHERE epoch <> cleaned_epoch")
+DECLARED_DEAD = "SELECT host FROM services WHERE epoch <> cleaned_epoch"
 
-BOOKS = text("""
+BOOKS = """
     SELECT node.host, node.vcpus_used, node.memory_mb_used, node.local_gb_used, node.claims
     FROM compute_nodes node LEFT JOIN allocations claim ON claim.host = node.host
     GROUP BY node.id, node.host, node.vcpus_used, node.memory_mb_used, node.local_gb_used, node.claims
@@ -224,4 +241,4 @@ BOOKS = text("""
         OR node.memory_mb_used <> COALESCE(SUM(claim.memory_mb), 0)
         OR node.local_gb_used <> COALESCE(SUM(claim.disk_gb), 0)
         OR node.claims <> COUNT(claim.id)
-""")
+"""

@@ -124,6 +124,8 @@ class World:
         self.strikes = []
         self.missed = []
         self.crossings = []
+        #: How often something was changed past every process.
+        self.touched = 0
         self.deleted = set()
         self._make_manager = manager
         self._api_database = api_database
@@ -328,9 +330,11 @@ class World:
         for manager in self.named(host):
             self.crash(manager)
         Mains(self.hypervisors, host).switch_off(self.time)
+        self.touched += 1
 
     def power_on(self, host):
         Mains(self.hypervisors, host).switch_on(self.time)
+        self.touched += 1
         if self.computes[host] is None:
             self.compute_restart(host)
 
@@ -380,6 +384,7 @@ class World:
         key_ids = [str(UUID(int=self.order_of(self.uuid_of(name)) + 1))]
         encrypted = update(Instance).where(Instance.uuid == self.uuid_of(name)).values(key_ids=key_ids)
         self.database.write(lambda transaction: transaction.execute(encrypted))
+        self.touched += 1
 
     def evacuate(self, name, version, host=None):
         return self._act("evacuate", name, {"evacuate": {"host": host} if host else {}}, version)
