@@ -7,6 +7,8 @@ import socket
 
 from oslo_config import cfg
 
+from evacuator.conf.finite import FiniteOpt
+
 DEFAULT_OPTS = [
     cfg.StrOpt(
         "host",
@@ -14,13 +16,13 @@ DEFAULT_OPTS = [
         sample_default="<the name of this machine>",
         help="The name of this host in the services API. It must stay the same for as long as instances are on it.",
     ),
-    cfg.FloatOpt(
+    FiniteOpt(
         "report_interval",
         default=10,
         min=0.01,
         help="Seconds between two heartbeats of a compute service.",
     ),
-    cfg.FloatOpt(
+    FiniteOpt(
         "service_down_time",
         default=60,
         min=0.05,
@@ -47,33 +49,33 @@ OPTS = [
         min=1,
         help="How many evacuations a host takes in at once; the others wait.",
     ),
-    cfg.FloatOpt(
+    FiniteOpt(
         "sweep_interval",
         default=5,
         min=0.01,
         help="Seconds between two looks for evacuations to this host whose message was lost.",
     ),
-    cfg.FloatOpt(
+    FiniteOpt(
         "orphan_interval",
         default=30,
         min=0.01,
         help="Seconds, give or take some, between two looks for evacuations whose destination fell silent before the "
         "instance was its own; they go to another host.",
     ),
-    cfg.FloatOpt(
+    FiniteOpt(
         "clean_interval",
         default=30,
         min=0.01,
         help="Seconds between two comparisons of the hypervisor's inventory with the database; guests that were "
         "evacuated from here are stopped and removed.",
     ),
-    cfg.FloatOpt(
+    FiniteOpt(
         "power_sync_interval",
         default=60,
         min=0.01,
         help="Seconds between two comparisons of the guests' power states with the database.",
     ),
-    cfg.FloatOpt(
+    FiniteOpt(
         "claim_timeout",
         default=300,
         min=0.01,

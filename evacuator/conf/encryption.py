@@ -2,6 +2,8 @@
 
 from oslo_config import cfg
 
+from evacuator.conf.finite import FiniteOpt
+
 GROUP = cfg.OptGroup(
     "encryption",
     title="Encrypted disks",
@@ -20,13 +22,13 @@ OPTS = [
         ],
         help="Who has the keys.",
     ),
-    cfg.FloatOpt(
+    FiniteOpt(
         "key_timeout",
         default=10.0,
         min=0.1,
         help="Seconds after which a key manager that was asked for a key counts as silent.",
     ),
-    cfg.FloatOpt(
+    FiniteOpt(
         "caller_timeout",
         default=9.0,
         min=0,

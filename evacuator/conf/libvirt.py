@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from oslo_config import cfg
 
+from evacuator.conf.finite import FiniteOpt
 from evacuator.errors import NotConfigured
 
 GROUP = cfg.OptGroup(
@@ -78,22 +79,22 @@ OPTS = [
         help="Disk space, in GiB. If not set: that of the file system of instances_path.",
     ),
     cfg.StrOpt("host_ip", help="The host's address, for display. If not set: that of the name that libvirt gives."),
-    cfg.FloatOpt("cpu_allocation_ratio", default=4.0, min=0.1, help="Virtual CPUs for each CPU of a host."),
-    cfg.FloatOpt("ram_allocation_ratio", default=1.0, min=0.1, help="Guests' memory for each byte of a host's."),
+    FiniteOpt("cpu_allocation_ratio", default=4.0, min=0.1, help="Virtual CPUs for each CPU of a host."),
+    FiniteOpt("ram_allocation_ratio", default=1.0, min=0.1, help="Guests' memory for each byte of a host's."),
     cfg.IntOpt("reserved_memory_mb", default=512, min=0, help="Memory of each host that guests do not get, in MiB."),
-    cfg.FloatOpt(
+    FiniteOpt(
         "call_timeout",
         default=10.0,
         min=0.1,
         help="Seconds after which a hypervisor that was asked something counts as silent. Connecting is part of it.",
     ),
-    cfg.FloatOpt(
+    FiniteOpt(
         "effect_timeout",
         default=60.0,
         min=0.1,
         help="The same for what changes something: defining, starting and killing a guest, making a disk.",
     ),
-    cfg.FloatOpt(
+    FiniteOpt(
         "shutdown_timeout",
         default=60.0,
         min=0,

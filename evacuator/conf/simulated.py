@@ -2,6 +2,8 @@
 
 from oslo_config import cfg
 
+from evacuator.conf.finite import FiniteOpt
+
 GROUP = cfg.OptGroup(
     "simulated",
     title="The simulated hypervisor",
@@ -18,9 +20,9 @@ OPTS = [
         help="Whether all simulated hosts see the same disks. If not, each has its own, and an instance can be "
         "evacuated only by making its disk anew.",
     ),
-    cfg.FloatOpt("define_seconds", default=0.0, min=0, help="How long it takes to make a guest exist."),
-    cfg.FloatOpt("power_on_seconds", default=0.0, min=0, help="How long it takes to start a guest."),
-    cfg.FloatOpt("power_off_seconds", default=0.0, min=0, help="How long it takes to stop a guest."),
+    FiniteOpt("define_seconds", default=0.0, min=0, help="How long it takes to make a guest exist."),
+    FiniteOpt("power_on_seconds", default=0.0, min=0, help="How long it takes to start a guest."),
+    FiniteOpt("power_off_seconds", default=0.0, min=0, help="How long it takes to stop a guest."),
     cfg.ListOpt(
         "faults",
         default=[],

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from oslo_config import cfg
+from oslo_config.types import Float
 
 from evacuator import conf as package
 from evacuator.conf import opts
@@ -20,7 +21,7 @@ def conf():
 
 
 def test_every_module_of_options_is_collected():
-    modules = {module.name for module in pkgutil.iter_modules(package.__path__)} - {"opts"}
+    modules = {module.name for module in pkgutil.iter_modules(package.__path__)} - {"finite", "opts"}
 
     assert {module.__name__.rpartition(".")[2] for module in opts._MODULES} == modules
 
@@ -30,6 +31,16 @@ def test_every_option_has_a_help_text_that_is_a_sentence():
         for option in options:
             assert option.help, f"{group}.{option.name}"
             assert option.help.endswith("."), f"{group}.{option.name}"
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "NaN"])
+def test_no_number_is_one_that_cannot_be_compared_or_waited_for(value):
+    numbers = [option for _group, options in opts.list_opts() for option in options if isinstance(option.type, Float)]
+
+    assert len(numbers) > 10
+    for option in numbers:
+        with pytest.raises(ValueError, match=r"is not a finite number|greater than or equal"):
+            option.type(value)
 
 
 def test_every_option_that_is_listed_is_registered_and_has_a_valid_default(conf):
