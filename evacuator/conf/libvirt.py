@@ -181,7 +181,17 @@ def _require_known_options(conf: cfg.ConfigOpts) -> None:
 
 def of_host(conf: cfg.ConfigOpts, host: str, option: str) -> str | None:
     """Return what is configured for one host: in its own section, else for all of them."""
+    value = _own(conf, host, option)
+    return value if value is not None else conf.libvirt[option]
+
+
+def says_where(conf: cfg.ConfigOpts, host: str) -> bool:
+    """Whether the section of ``host`` has a ``connection_uri`` of its own, which is the same from every machine."""
+    return _own(conf, host, "connection_uri") is not None
+
+
+def _own(conf: cfg.ConfigOpts, host: str, option: str) -> str | None:
     section = f"host:{host}"
     conf.register_opts([cfg.StrOpt(name) for name in HOST_OPTIONS], group=section)
     value: str | None = conf[section][option]
-    return value if value is not None else conf.libvirt[option]
+    return value

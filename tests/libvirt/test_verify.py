@@ -54,7 +54,7 @@ def test_a_host_of_which_nobody_said_where_it_is_is_named(site, lab):
 
     done = site.verify()
 
-    assert "not looked at: host b: no section [host:b] here says where it is" in done.stdout
+    assert "not looked at: host b: no connection_uri in a section [host:b] here says where it is" in done.stdout
     assert done.returncode == 0
 
 

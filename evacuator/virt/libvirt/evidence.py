@@ -10,7 +10,7 @@ import libvirt
 from oslo_config import cfg
 
 from evacuator import errors
-from evacuator.conf.libvirt import host_sections, of_host
+from evacuator.conf.libvirt import host_sections, of_host, says_where
 from evacuator.evacuation.invariants.commands import Libvirt
 from evacuator.evacuation.invariants.facts import Evidence, FoundGuest
 from evacuator.virt.libvirt import domains, refusals
@@ -72,7 +72,8 @@ def hypervisors_of(conf: cfg.ConfigOpts, hosts: Iterable[str]) -> Hypervisors:
 
     Of hosts that are at one place only the first is asked: all guests there would look like two copies.
     """
-    known = {*host_sections(conf), conf.host}
+    # Of a section that does not say where its host is nobody knows on which machine it means this one.
+    known = {*(host for host in host_sections(conf) if says_where(conf, host)), conf.host}
     timing = Timing(conf.libvirt.call_timeout, conf.libvirt.effect_timeout)
     connections: dict[str, Connection] = {}
     unseen = {}
@@ -80,7 +81,8 @@ def hypervisors_of(conf: cfg.ConfigOpts, hosts: Iterable[str]) -> Hypervisors:
         uri = of_host(conf, host, "connection_uri")
         if host not in known or not uri:
             unseen[host] = (
-                f"no section [host:{host}] here says where it is; write one, or run this there with --host {host}"
+                f"no connection_uri in a section [host:{host}] here says where it is; write one, or run this there "
+                f"with --host {host}"
             )
         elif uri in connections:
             unseen[host] = f"its connection_uri is that of host {connections[uri].host}, {uri}"

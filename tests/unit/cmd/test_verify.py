@@ -175,10 +175,20 @@ def test_a_libvirt_host_without_a_service_is_looked_at_where_its_section_says(ru
     assert run("--config-file", file) == 0
 
     b, renamed, summary = capsys.readouterr().out.splitlines()
-    assert b.startswith("not looked at: host b: no section [host:b]")
+    assert b.startswith("not looked at: host b: no connection_uri in a section [host:b] here says where it is")
     # Otherwise each guest there would be two copies.
     assert renamed == "not looked at: host renamed: its connection_uri is that of host gone, test:///default"
     assert "1 hypervisor, 1 guest: every invariant holds." in summary
+
+
+@pytest.mark.parametrize("section", ["", "graphics_listen = 0.0.0.0"])
+def test_this_machine_is_not_looked_at_as_a_host_whose_section_does_not_say_where_it_is(
+    run, driven_by_libvirt, capsys, section
+):
+    file = driven_by_libvirt(f"[libvirt]\nconnection_uri = test:///default\n[host:b]\n{section}")
+
+    assert run("--config-file", file) == 0
+    assert "not looked at: host b: no connection_uri in a section [host:b]" in capsys.readouterr().out
 
 
 def test_this_machine_is_looked_at_as_the_host_that_is_named(run, driven_by_libvirt, capsys):
