@@ -1,5 +1,6 @@
 """The libvirt driver on real hosts: the contract, what real hypervisors add to it, and what a broken one does."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -30,6 +31,18 @@ from tests.libvirt.luks import Volume
 from tests.unit.virt.contract import DriverContract, a_guest
 
 QUICK = Timing(call=1.0, effect=2.0)
+TPM = "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"
+WITH_TPM = TEMPLATE.replace("<memballoon", f"{TPM}<memballoon")
+
+
+def tpm_state(lab, guest):
+    """Leave what a guest with a TPM that was run on host a would have left."""
+    state = lab["a"].folder / f"config/libvirt/qemu/swtpm/{guest.uuid}/tpm2/tpm2-00.permall"
+    state.parent.mkdir(parents=True)
+    state.touch()
+    for path in (state, *state.parents[:3]):
+        os.chown(path, lab["a"].uid, -1)
+    return state
 
 
 class TestLibvirtDriver(DriverContract):
@@ -235,20 +248,28 @@ class TestWhatItLeavesBehind:
 
     @pytest.mark.parametrize("disks", [True, False])
     def test_the_state_of_a_tpm_stays_or_goes_with_the_disks(self, lab, make_driver, guest, disks):
-        tpm = "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"
-        driver = make_driver("a", template=TEMPLATE.replace("<memballoon", f"{tpm}<memballoon"))
+        driver = make_driver("a", template=WITH_TPM)
         driver.define(guest, DiskSource.EXISTING, "req")
-        # What a guest that was run would have left.
-        state = lab["a"].folder / f"config/libvirt/qemu/swtpm/{guest.uuid}/tpm2/tpm2-00.permall"
-        state.parent.mkdir(parents=True)
-        state.touch()
-        for folder in (state, *state.parents[:3]):
-            os.chown(folder, lab["a"].uid, -1)
+        state = tpm_state(lab, guest)
 
         driver.destroy(guest.uuid, "cleaning of a", disks=disks)
 
         assert driver.find(guest.uuid) is None
         assert state.exists() is not disks
+
+    def test_the_state_of_a_tpm_outlives_a_new_disk_that_is_taken_back(self, lab, make_driver, guest):
+        """It may be that of the disk which was set aside, and which nobody can open without it."""
+        driver = make_driver("a", template=WITH_TPM)
+        disk = lab.instances / f"{guest.uuid}.qcow2"
+        disk.rename(disk.with_suffix(".lost"))
+        driver.define(guest, DiskSource.REPLACED, "migration 1 attempt 1")
+        state = tpm_state(lab, guest)
+
+        driver.destroy(guest.uuid, "migration 1 attempt 2", disks=True)
+
+        assert driver.find(guest.uuid) is None
+        assert not disk.exists()
+        assert state.exists()
 
     def test_power_state_changes_are_told(self, lab, driver, guest):
         told = []
@@ -352,6 +373,24 @@ class TestWhatComesTooLate:
 
         with pytest.raises(errors.DriverError, match="came to the start of instance"):
             driver.power_on(guest.uuid, "req")
+        assert lab["a"].guest_pids() == []
+
+    @pytest.mark.parametrize("verb", ["power_on", "reboot"])
+    def test_time_that_the_log_took_counts(self, lab, make_driver, guest, verb):
+        driver = make_driver("a", service_down_time=1.0)
+        driver.define(guest, DiskSource.EXISTING, "req")
+        slow = logging.Handler()
+        slow.emit = lambda _record: time.sleep(0.7)
+        log = logging.getLogger("evacuator.virt.libvirt.driver")
+        level = log.level
+        log.setLevel(logging.INFO)
+        log.addHandler(slow)
+        try:
+            with pytest.raises(errors.DriverError, match="came to the start of instance"):
+                getattr(driver, verb)(guest.uuid, "req")
+        finally:
+            log.removeHandler(slow)
+            log.setLevel(level)
         assert lab["a"].guest_pids() == []
 
     def test_nothing_is_started_for_the_reason_why_it_could_not_be(self):
@@ -699,15 +738,43 @@ class TestWithoutThreads:
         eventually(lambda: not first.alive and not second.alive)
 
 
+def test_who_listens_at_a_daemon_that_hangs_is_replaced_once_the_host_answers_again(driver, guest, monkeypatch):
+    thawed, opened, real = threading.Event(), [], libvirt.open
+
+    def hang_once(uri):
+        first = threading.current_thread().name.endswith("listening") and not opened
+        if first:
+            opened.append("at a daemon that is frozen")
+            assert thawed.wait(60)
+        conn = real(uri)
+        if first:
+            opened.append(conn)
+        return conn
+
+    monkeypatch.setattr(connection.libvirt, "open", hang_once)
+    monkeypatch.setattr(connection, "RARELY_SECONDS", 0.5)
+    told = []
+    driver.watch(lambda *event: told.append(event))
+    assert not driver._listener.listen(0.2)
+    time.sleep(0.5)
+    driver.facts()
+
+    eventually(driver._listener._listening.is_set)
+    thawed.set()
+    eventually(lambda: len(opened) == 2 and not connection.is_alive(opened[1]))
+    driver.define(guest, DiskSource.EXISTING, "req")
+    driver.power_on(guest.uuid, "req")
+    eventually(lambda: told[-1:] == [(guest.uuid, PowerState.RUNNING)])
+
+
 def test_a_host_that_hangs_for_a_month_is_tried_ever_more_rarely_but_each_half_hour():
-    minute, day, begun = 60, 24 * 3600, []
-    reached = connection.Connection("a", "test:///default", QUICK)
+    minute, day, begun, hanging = 60, 24 * 3600, [], []
     for now in range(0, 30 * day, minute):
         if begun:
-            reached._attempts[-1].begun = time.monotonic() - (now - begun[-1])
-        if reached._may_connect():
+            hanging[-1].begun = time.monotonic() - (now - begun[-1])
+        if connection.may_try(hanging, MOST_ATTEMPTS):
             begun.append(now)
-            reached._attempts.append(connection._Attempt())
+            hanging.append(connection.Attempt())
 
     pauses = [after - before for before, after in pairwise(begun)]
     assert pauses[MOST_ATTEMPTS - 1] <= 6 * minute

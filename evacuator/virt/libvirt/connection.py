@@ -141,10 +141,22 @@ class Call:
             raise GivenUp
 
 
-class _Attempt:
+class Attempt:
+    """One that goes on, or hangs; ``begun`` by the clock that only counts."""
+
     def __init__(self) -> None:
         self.begun = time.monotonic()
         self.over = False
+
+
+def may_try(hanging: Sequence[Attempt], most: int) -> bool:
+    """Tell whether to try to connect while these attempts hang: at once below so many, then more and more rarely."""
+    if len(hanging) < most:
+        return True
+    wait = RARELY_SECONDS
+    for _ in hanging[most:]:
+        wait = min(2 * wait, RAREST_SECONDS)
+    return time.monotonic() - hanging[-1].begun > wait
 
 
 class Connection:
@@ -162,7 +174,7 @@ class Connection:
         self._lanes = Lanes(f"{host} libvirt")
         self._changed = threading.Condition()
         self._idle: list[Session] = []
-        self._attempts: list[_Attempt] = []
+        self._attempts: list[Attempt] = []
         self._generation = 0
         self._failures = 0
         self._failure = ""
@@ -235,7 +247,7 @@ class Connection:
 
     def _enter(self, deadline: float) -> Session:
         """Take a session that nobody uses, or wait for a new one."""
-        attempt: _Attempt | None = None
+        attempt: Attempt | None = None
         with self._changed:
             failures = self._failures
             while True:
@@ -246,7 +258,7 @@ class Connection:
                     raise self._unknown("the driver was closed")
                 if self._failures != failures:
                     raise self._unknown(self._failure)
-                if (attempt is None or attempt.over) and self._may_connect():
+                if (attempt is None or attempt.over) and may_try(self._attempts, MOST_ATTEMPTS):
                     attempt = self._connect()
                 if not self._changed.wait(max(0.0, deadline - time.monotonic())):
                     raise self._unknown(f"connecting to {self.uri} takes longer than {self.timing.call:g} seconds")
@@ -282,16 +294,8 @@ class Connection:
 
     # -- connecting
 
-    def _may_connect(self) -> bool:
-        if len(self._attempts) < MOST_ATTEMPTS:
-            return True
-        wait = RARELY_SECONDS
-        for _ in self._attempts[MOST_ATTEMPTS:]:
-            wait = min(2 * wait, RAREST_SECONDS)
-        return time.monotonic() - self._attempts[-1].begun > wait
-
-    def _connect(self) -> _Attempt:
-        attempt = _Attempt()
+    def _connect(self) -> Attempt:
+        attempt = Attempt()
         try:
             threading.Thread(target=self._open, args=(attempt,), name=f"{self.host} connecting", daemon=True).start()
         except RuntimeError as error:  # the system lets us have no more
@@ -300,7 +304,7 @@ class Connection:
         self._attempts.append(attempt)
         return attempt
 
-    def _open(self, attempt: _Attempt) -> None:
+    def _open(self, attempt: Attempt) -> None:
         conn, failure = None, ""
         try:
             EVENT_LOOP.ensure()
@@ -338,11 +342,16 @@ class Listener:
         self._listening = threading.Event()
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._hanging: list[Attempt] = []
 
     def listen(self, timeout: float = 0.0) -> bool:
-        """Begin to listen; tell whether it does within ``timeout`` seconds."""
+        """Begin to listen; tell whether it does within ``timeout`` seconds.
+
+        Who has tried to connect for too long, as to a daemon that was frozen and then killed, is replaced.
+        """
         with self._guard:
-            if self._thread is None:
+            hangs = self._hanging and not self._listening.is_set()
+            if self._thread is None or (hangs and may_try(self._hanging, 1)):
                 thread = threading.Thread(target=self._run, name=f"{self._host} listening", daemon=True)
                 thread.start()
                 # Not before it runs: whoever asks next tries again.
@@ -354,7 +363,7 @@ class Listener:
         self._closing.set()
 
     def _run(self) -> None:
-        while not self._closing.is_set():
+        while not self._closing.is_set() and self._is_wanted():
             try:
                 EVENT_LOOP.ensure()
                 self._hear()
@@ -362,8 +371,25 @@ class Listener:
                 LOG.info("%s: libvirt's events are not heard: %s", self._host, words_of(error))
                 self._closing.wait(RETRY_SECONDS)
 
+    def _is_wanted(self) -> bool:
+        with self._guard:
+            return self._thread is threading.current_thread()
+
+    def _open(self) -> Any:
+        attempt = Attempt()
+        with self._guard:
+            self._hanging.append(attempt)
+        try:
+            return libvirt.open(self._uri)
+        finally:
+            with self._guard:
+                self._hanging.remove(attempt)
+
     def _hear(self) -> None:
-        conn = libvirt.open(self._uri)
+        conn = self._open()
+        if not self._is_wanted():
+            _dispose(conn)
+            return
         # Nothing is ever called on this connection, so that its keepalive is in nobody's way.
         conn.setKeepAlive(KEEPALIVE_SECONDS, KEEPALIVE_COUNT)
         kinds = (

@@ -96,6 +96,10 @@ class LibvirtDriver:
             return call.generation, domains.node_facts(call.conn)
 
         generation, found = self._connection.ask(question)
+        if self._watched:
+            # The host answers; whoever listens may still hang. Where there is no thread now, the next beat tries again.
+            with contextlib.suppress(RuntimeError):
+                self._listener.listen()
         if isinstance(found, HypervisorFacts):
             return found
         facts = self._complete(found)
@@ -172,8 +176,9 @@ class LibvirtDriver:
 
     def power_on(self, uuid: str, cause: str, keys: Sequence[Key] = ()) -> None:
         """Start the guest, or let it go on if it is paused."""
-        LOG.info("%s: power on %s [%s]", self.host, uuid, cause)
+        # Its age begins here: a log that blocks must not make it look fresh.
         start = Start(uuid, cause, keys)
+        LOG.info("%s: power on %s [%s]", self.host, uuid, cause)
         self._connection.do(lambda call: self._start(call, self._require(call.conn, uuid), start))
 
     def power_off(self, uuid: str, cause: str, *, hard: bool = False) -> None:
@@ -208,8 +213,8 @@ class LibvirtDriver:
 
     def reboot(self, uuid: str, cause: str, keys: Sequence[Key] = ()) -> None:
         """Switch the guest off and start it."""
-        LOG.info("%s: hard reboot of %s [%s]", self.host, uuid, cause)
         start = Start(uuid, cause, keys)
+        LOG.info("%s: hard reboot of %s [%s]", self.host, uuid, cause)
 
         def effect(call: Call) -> None:
             domain = self._require(call.conn, uuid)
@@ -222,20 +227,26 @@ class LibvirtDriver:
         """Stop the guest, delete its disks where ``disks``, and forget it.
 
         Only what we made is deleted, not what an adopted guest brought. The guest is forgotten last, so that a call
-        which is repeated still finds its disks. One that could not be defined has left its disk all the same.
+        which is repeated still finds its disks. One that could not be defined has left its disk all the same. Where a
+        disk is taken back that this very work made anew, what is kept beside it (firmware variables, the state of a
+        TPM) stays: it may be an older disk's, which cannot be opened without.
         """
         begun = boot_clock()
+        taken_back = False
 
         def stop(call: Call) -> list[Disk] | None:
+            nonlocal taken_back
             domain = domains.lookup(call.conn, uuid)
             if domain is None:
                 return None
+            known = domains.known(domain, None)
+            taken_back = known is not None and known.replaced_by == work_of(cause)
             self._kill(call, uuid)
             return definition.disks_of(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
 
         LOG.info("%s: destroy %s%s [%s]", self.host, uuid, " with its disks" if disks else "", cause)
         found = self._connection.do(stop)
-        files = disks and self._delete_disks(uuid, found, begun)
+        files = disks and self._delete_disks(uuid, found, begun) and not taken_back
         if found is not None:
             self._connection.do(lambda call: self._forget(call, uuid, files=files))
 

@@ -83,11 +83,20 @@ def _of_disks(xml: str, shared: Sequence[str]) -> Iterator[str]:
 
 
 def _of_boot(domain: Element, shared: Sequence[str]) -> Iterator[str]:
-    os = child(domain, "os")
-    for name, what in _BOOTED.items():
-        path = text_of(os, name) if os is not None else ""
+    for what, path in _booted_with(domain):
         if path and not _on_shared(path, shared):
             yield f"its {what} ({path}) is not on a path that every host has"
+
+
+def _booted_with(domain: Element) -> Iterator[tuple[str, str]]:
+    """Yield the files that QEMU gives a guest when it starts, each with what it is; empty where it is none."""
+    os = child(domain, "os")
+    if os is not None:
+        yield from ((what, text_of(os, name)) for name, what in _BOOTED.items())
+        for acpi in children(os, "acpi"):
+            yield from (("ACPI table", definition.own_text(each)) for each in children(acpi, "table"))
+    for info in children(domain, "sysinfo"):
+        yield from (("firmware setting", each.getAttribute("file")) for each in children(info, "entry"))
 
 
 def _of_firmware(domain: Element, shared: Sequence[str]) -> Iterator[str]:

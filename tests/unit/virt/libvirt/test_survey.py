@@ -91,6 +91,24 @@ def test_what_a_guest_is_booted_with_is_in_files_too(booted, reasons):
 
 
 @pytest.mark.parametrize(
+    ("more", "reasons"),
+    [
+        ("<os><acpi><table type='slic'>/srv/vms/slic.bin</table></acpi></os>", []),
+        (
+            "<os><acpi><table type='slic'>/local/slic.bin</table></acpi></os>",
+            ["its ACPI table (/local/slic.bin) is not on a path that every host has"],
+        ),
+        (
+            "<sysinfo type='fwcfg'><entry name='opt/a'>b</entry><entry name='opt/c' file='/local/c.ign'/></sysinfo>",
+            ["its firmware setting (/local/c.ign) is not on a path that every host has"],
+        ),
+    ],
+)
+def test_what_its_firmware_is_given_may_be_in_files(more, reasons):
+    assert obstacles(xml(more=more), SHARED) == reasons
+
+
+@pytest.mark.parametrize(
     ("os", "reasons"),
     [
         ("<os><type>hvm</type></os>", 0),
