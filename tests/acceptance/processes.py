@@ -2,9 +2,11 @@
 
 Most are forked from one that has imported what they need: to import it takes a second of a processor, and the tests
 start many hundreds. What runs is the same: ``evacuator.cmd.main`` with arguments, an environment and open files of its
-own, which is signalled and waited for. Whoever needs an interpreter of its own, too, uses :func:`executed`.
+own, which is signalled and waited for. :func:`executed` is for what an interpreter of its own matters to: how it
+begins, and how it ends.
 """
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -12,8 +14,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for_any
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -29,6 +34,8 @@ IMPORTED = (
     "evacuator.cmd.host",
     "evacuator.cmd.upgrade_check",
     "evacuator.cmd.verify",
+    "futurist",
+    "kombu.transport.pyamqp",
     "oslo_messaging._drivers.impl_rabbit",
     "psycopg",
     "sqlalchemy.dialects.mysql.pymysql",
@@ -42,6 +49,16 @@ EVACUATOR = [sys.executable, "-m", MODULE]
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(list(IMPORTED))
 
+#: What is read when an interpreter begins, or before.
+READ_AT_THE_BEGINNING = ("LD_", "PYTHON")
+
+
+@atexit.register
+def _kill_what_is_left() -> None:
+    """Keep a process that is frozen from holding up this one's end: that is what multiprocessing waits for."""
+    for child in multiprocessing.active_children():
+        child.kill()
+
 
 def _become(arguments: Sequence[str], environment: Mapping[str, str], stdout: Connection, stderr: Path) -> None:
     """Be a command: the rest of this process's life."""
@@ -51,7 +68,11 @@ def _become(arguments: Sequence[str], environment: Mapping[str, str], stdout: Co
         os.dup2(log.fileno(), 2)
     os.environ.clear()
     os.environ.update(environment)
-    sys.exit(main.main(arguments))
+    try:
+        sys.exit(main.main(arguments))
+    finally:
+        # Before Python 3.13 multiprocessing ends its processes without.
+        atexit._run_exitfuncs()
 
 
 class Started(Protocol):
@@ -77,20 +98,22 @@ def executed(
 class Forked:
     """A command that runs, from what was imported before."""
 
+    # How a process ended can be read once. Several threads of a test may ask, and whoever starts one asks all others.
+    _asking = threading.Lock()
+
     def __init__(self, arguments: Sequence[str], stderr: Path, environment: Mapping[str, str] = os.environ) -> None:
+        assert _at_the_beginning(environment) == _at_the_beginning(os.environ), "this one has to be executed"
         told, tells = FORKS.Pipe(duplex=False)
-        # A daemon: whoever forgets it is not kept from ending.
         self._process = FORKS.Process(
             target=_become, args=(list(arguments), dict(environment), tells, stderr), daemon=True
         )
-        self._process.start()
+        with self._asking:
+            self._process.start()
         tells.close()
         self.stdout: IO[str] | None = os.fdopen(os.dup(told.fileno()))
         told.close()
         self._arguments = arguments
         self._pid: int = self._process.pid  # type: ignore[assignment]
-        # How a process ended can be read once, and several threads of a test may ask.
-        self._asking = threading.Lock()
 
     def poll(self) -> int | None:
         """Return how it ended, or None while it runs."""
@@ -102,21 +125,28 @@ class Forked:
 
         :raises subprocess.TimeoutExpired: it did not within ``timeout`` seconds.
         """
-        with self._asking:
-            self._process.join(timeout)
-            ended = self._process.exitcode
-        if ended is None:
-            raise subprocess.TimeoutExpired(self._arguments, timeout or 0)
+        begun = time.monotonic()
+        left = timeout
+        while (ended := self.poll()) is None:
+            if not wait_for_any([self._process.sentinel], left):
+                raise subprocess.TimeoutExpired(self._arguments, timeout or 0)
+            left = None if timeout is None else max(0.0, timeout - (time.monotonic() - begun))
         return ended
 
     def send_signal(self, sig: int) -> None:
         """Send it a signal; one that has ended hears nothing."""
         if self.poll() is None:
-            os.kill(self._pid, sig)
+            # It may just have ended.
+            with suppress(ProcessLookupError):
+                os.kill(self._pid, sig)
 
     def kill(self) -> None:
         """Kill it where it stands."""
         self.send_signal(signal.SIGKILL)
+
+
+def _at_the_beginning(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(READ_AT_THE_BEGINNING)}
 
 
 def run(
@@ -132,11 +162,12 @@ def run(
         late = threading.Timer(timeout, command.kill)
         late.start()
         assert command.stdout is not None
-        with command.stdout:
-            said = command.stdout.read()
-        ended = command.wait(timeout)
-        late.cancel()
-        late.join()
+        try:
+            with command.stdout:
+                said = command.stdout.read()
+            ended = command.wait(timeout)
+        finally:
+            late.cancel()
         if ended == -signal.SIGKILL:
             raise subprocess.TimeoutExpired(list(arguments), timeout, said)
         return subprocess.CompletedProcess(list(arguments), ended, said, stderr.read_text())
