@@ -193,6 +193,8 @@ class Hub:
         self.tasks = []
         self.current = None
         self.crossing = None
+        #: How many turns were had.
+        self.turns = 0
         self.watchers = []
         self._choose = choose
         self._uneven = itertools.cycle((0.0, 0.5, -0.5, 0.25, -0.25))
@@ -218,6 +220,7 @@ class Hub:
         self.tasks.remove(task)
         self.tasks.append(task)
         self.current = task
+        self.turns += 1
         try:
             task.go_on()
         finally:

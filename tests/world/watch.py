@@ -7,6 +7,7 @@ are checked here.
 """
 
 from collections import defaultdict
+from contextlib import closing
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -79,15 +80,14 @@ class Watch:
 
     def _answers(self, *statements):
         """Ask the database, past SQLAlchemy: it is asked at every step."""
-        connection = self._world.database.engine.raw_connection()
-        try:
-            cursor = connection.cursor()
-            for statement in statements:
-                cursor.execute(statement)
-                yield cursor.fetchall()
-        finally:
-            connection.rollback()
-            connection.close()
+        with closing(self._world.database.engine.raw_connection()) as connection:
+            try:
+                cursor = connection.cursor()
+                for statement in statements:
+                    cursor.execute(statement)
+                    yield cursor.fetchall()
+            finally:
+                connection.rollback()
 
     def _promised_by_none_too_old(self):
         """Every new record of a request for silence: each compute service there is can keep the promise."""
@@ -164,10 +164,9 @@ class Watch:
     def judge(self, *, settled=False):
         """Check everything that is written down, unless it was, and nothing happened since."""
         world = self._world
-        moment = (world.hub.now, len(world.crossings), world.touched)
+        moment = (world.hub.now, world.hub.turns, world.touched)
         if moment == self._judged and not settled:
             return
-        self._judged = moment
         site = Site(
             census.take(world.database, world.rules.service_down_time),
             evidence.look(world.folder, world.time),
@@ -182,6 +181,7 @@ class Watch:
             raise Broken("\n".join(f"{each.code}: {each.subject}: {each.sentence}" for each in found))
         if settled:
             self._rests(site)
+        self._judged = moment
 
     def _rests(self, site):
         """Once everything was healed nothing is left to do: the claims are those of the instances, and nothing else."""
