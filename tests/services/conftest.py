@@ -28,11 +28,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(f"{item.path.stem} {database}"))
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
+def pytest_runtest_setup(item: pytest.Item) -> None:
     """Say so where pytest-xdist does not keep groups together: each worker would make clouds of its own, slowly."""
-    grouped = [item for item in session.items if item.get_closest_marker("xdist_group")]
-    if session.config.getoption("loadgroup", default=False) and not all("@" in item.nodeid for item in grouped):
-        raise pytest.UsageError("This pytest-xdist does not group with this pytest: see its issue 1386.")
+    grouped = item.get_closest_marker("xdist_group") and item.config.getoption("loadgroup", default=False)
+    if grouped and "@" not in item.nodeid:
+        pytest.fail("This pytest-xdist does not group with this pytest: see its issue 1386.", pytrace=False)
 
 
 @pytest.fixture(scope="session", params=["mariadb", "postgresql"])
