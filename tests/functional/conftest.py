@@ -34,6 +34,8 @@ from tests.world.servers import empty, tell_the_time
 HERE = Path(__file__).parent
 #: So many cases of each test are tried on a server.
 CASES = 3
+#: When a site begins.
+BEGINNING = datetime(2026, 1, 31, 12, 0, 0)  # noqa: DTZ001 - the database's moments have no zone
 IMAGE = BuiltInImages.IMAGE["id"]
 TABLES = (
     "instances",
@@ -52,7 +54,7 @@ def new_file():
     """Make the tables, with the flavors that there are, in a file once: each site begins with a copy."""
     folder = TemporaryDirectory()
     path = Path(folder.name) / "new.sqlite"
-    database = open_database(f"sqlite:///{path}")
+    database = open_database(f"sqlite:///{path}", lambda: BEGINNING)
     Model.metadata.create_all(database.engine)
     database.write(flavors.add_standard)
     database.close()
@@ -80,7 +82,7 @@ class Site:
     """Hosts, servers, and a way to ask. ``url``: a database of a server, which is emptied; else it is a new file."""
 
     def __init__(self, directory, url=None, **settings):
-        self.time = datetime(2026, 1, 31, 12, 0, 0)  # noqa: DTZ001 - the database's moments have no zone
+        self.time = BEGINNING
         if url is None:
             shutil.copy(new_file().path, f"{directory}/site.sqlite")
         self.database = open_database(url or f"sqlite:///{directory}/site.sqlite", lambda: self.time)
