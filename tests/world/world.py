@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from functools import cache
 from itertools import count
 from pathlib import Path
+from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import event, select, text, update
 
 from evacuator.compute.host import Host
 from evacuator.compute.manager import ComputeManager
@@ -57,6 +58,36 @@ def empty_database():
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     database.close()
     return folder, path
+
+
+class Opened:
+    """An engine for the files of one world after another: what it has compiled for one it need not for the next."""
+
+    #: Those that no world has.
+    free: ClassVar[list["Opened"]] = []
+
+    def __init__(self):
+        self.path = self.clock = None
+        self.engine = open_database("sqlite:///of-a-world", self._now).engine
+        # Before any other listener looks at where it is.
+        event.listen(self.engine, "do_connect", self._lead, insert=True)
+
+    def _now(self):
+        return self.clock()
+
+    def _lead(self, _dialect, _record, arguments, _parameters):
+        arguments[0] = str(self.path)
+
+    @classmethod
+    def on_a_new_file(cls, folder, clock):
+        opened = cls.free.pop() if cls.free else cls()
+        opened.path, opened.clock = folder / "evacuator.sqlite", clock
+        shutil.copy(empty_database()[1], opened.path)
+        return opened
+
+    def give_back(self):
+        self.engine.dispose()
+        self.free.append(self)
 
 
 class Files:
@@ -144,12 +175,12 @@ class World:
         self.hub.run()
 
     def _open(self, url):
+        self._opened = None
         if url is None:
-            path = self.folder / "evacuator.sqlite"
-            shutil.copy(empty_database()[1], path)
-            url = f"sqlite:///{path}"
-        engine = open_database(url, self.utc).engine
-        if engine.dialect.name != "sqlite":
+            self._opened = Opened.on_a_new_file(self.folder, self.utc)
+            engine = self._opened.engine
+        else:
+            engine = open_database(url, self.utc).engine
             servers.take_over(engine, self.time)
         return Database(engine, retry_interval=0.0001)
 
@@ -158,6 +189,8 @@ class World:
         for process in list(self.hub.processes):
             process.die()
         self.database.close()
+        if self._opened is not None:
+            self._opened.give_back()
         self.story.close()
 
     # -- time

@@ -36,8 +36,13 @@ def test_every_fact_changes_exactly_at_the_versions_that_it_names():
 
 
 def test_every_schema_is_a_valid_schema():
-    for name in FACTS:
-        for minor in range(MINIMUM.minor, MAXIMUM.minor + 1):
-            value = getattr(behaviours(Version(2, minor)), name)
-            if isinstance(value, Schema):
-                value.check_schema()
+    facts = [
+        getattr(behaviours(Version(2, minor)), name)
+        for name in FACTS
+        for minor in range(MINIMUM.minor, MAXIMUM.minor + 1)
+    ]
+    # Most are the same at many versions.
+    schemas = {id(fact): fact for fact in facts if isinstance(fact, Schema)}
+    assert len(schemas) > 20
+    for schema in schemas.values():
+        schema.check_schema()
