@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import event, select, text, update
+from sqlalchemy import select, text, update
 
 from evacuator.compute.host import Host
 from evacuator.compute.manager import ComputeManager
@@ -61,28 +61,27 @@ def empty_database():
 
 
 class Opened:
-    """An engine for the files of one world after another: what it has compiled for one it need not for the next."""
+    """A file that is one world's database after another's: what the engine has compiled for one it need not again."""
 
     #: Those that no world has.
     free: ClassVar[list["Opened"]] = []
 
     def __init__(self):
-        self.path = self.clock = None
-        self.engine = open_database("sqlite:///of-a-world", self._now).engine
-        # Before any other listener looks at where it is.
-        event.listen(self.engine, "do_connect", self._lead, insert=True)
+        self._folder = tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None)
+        self._path = Path(self._folder.name) / "evacuator.sqlite"
+        self._clock = None
+        self.engine = open_database(f"sqlite:///{self._path}", self._now).engine
 
     def _now(self):
-        return self.clock()
-
-    def _lead(self, _dialect, _record, arguments, _parameters):
-        arguments[0] = str(self.path)
+        return self._clock()
 
     @classmethod
-    def on_a_new_file(cls, folder, clock):
+    def anew(cls, clock):
         opened = cls.free.pop() if cls.free else cls()
-        opened.path, opened.clock = folder / "evacuator.sqlite", clock
-        shutil.copy(empty_database()[1], opened.path)
+        opened._clock = clock
+        for old in opened._path.parent.iterdir():
+            old.unlink()
+        shutil.copy(empty_database()[1], opened._path)
         return opened
 
     def give_back(self):
@@ -177,7 +176,7 @@ class World:
     def _open(self, url):
         self._opened = None
         if url is None:
-            self._opened = Opened.on_a_new_file(self.folder, self.utc)
+            self._opened = Opened.anew(self.utc)
             engine = self._opened.engine
         else:
             engine = open_database(url, self.utc).engine
