@@ -23,6 +23,9 @@ from evacuator.evacuation.destination import Room
 if TYPE_CHECKING:
     from evacuator.virt.libvirt.adoption import Adoption, Found
 
+#: Whose guests are that nobody said it of.
+PROJECT = "admin"
+
 
 def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Describe the command."""
@@ -36,7 +39,9 @@ def add_parser(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]"
     )
     add_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="show what would be done, and ask no database")
-    parser.add_argument("--project", default="admin", help="the project that they belong to (%(default)s)")
+    parser.add_argument(
+        "--project", help=f"the project that they belong to ({PROJECT}); one that is adopted already stays in its own"
+    )
     parser.set_defaults(run=run)
 
 
@@ -86,12 +91,12 @@ def _adopt(engine: Engine, adoption: "Adoption", args: argparse.Namespace, found
         print(f"{found.name}: not adopted")
         _print_each(found.obstacles)
         return False
-    context = RequestContext(user_id="admin", project_id=args.project, is_admin=True)
+    context = RequestContext(user_id="admin", project_id=args.project or PROJECT, is_admin=True)
     room = Room(found.vcpus, found.memory_mb, found.disk_gb)
     try:
         taken = adoption.take(found.uuid, f"adopted into {args.host}")
         guest = ExistingGuest(found.uuid, found.name, room, found.power_state, taken.definition, taken.key_ids)
-        outcome = adopting.adopt_guest(engine, context, args.host, guest)
+        outcome = adopting.adopt_guest(engine, context, args.host, guest, args.project)
     except EvacuatorError as error:
         if isinstance(error, DatabaseUnavailable) and not isinstance(error, DatabaseRefuses):
             # It may have been adopted all the same, and libvirt must not start it by itself then.

@@ -61,16 +61,21 @@ def register_node(engine: Engine, host: str, facts: dict[str, Any]) -> None:
     engine.database.write(work)
 
 
-def adopt_guest(engine: Engine, context: RequestContext, host: str, guest: ExistingGuest) -> Outcome:
+def adopt_guest(
+    engine: Engine, context: RequestContext, host: str, guest: ExistingGuest, project: str | None = None
+) -> Outcome:
     """Take a guest of ``host`` under management; of one that was adopted only the definition is taken, anew.
 
-    :raises Conflict: it is another host's, was deleted here, or there is no room for it in the host's books.
+    ``project``: where one that was adopted has to be; None where nobody said so.
+
+    :raises Conflict: it is another host's or project's, was deleted here, or there is no room for it in the host's
+        books.
     """
 
     def work(transaction: Transaction) -> Outcome:
         known = instances.find(transaction, guest.uuid)
         if known is not None:
-            return _refresh(transaction, host, known, guest)
+            return _refresh(transaction, host, known, guest, project)
         instances.insert(transaction, _instance(context, host, guest))
         actions.start(transaction, context, guest.uuid, "adopt")
         actions.finish(transaction, guest.uuid, context.request_id)
@@ -112,11 +117,18 @@ def release_guest(engine: Engine, host: str, uuid: str) -> bool:
     return engine.database.write(work)
 
 
-def _refresh(transaction: Transaction, host: str, known: Instance, guest: ExistingGuest) -> Outcome:
+def _refresh(
+    transaction: Transaction, host: str, known: Instance, guest: ExistingGuest, project: str | None
+) -> Outcome:
     if known.deleted:
         raise Conflict(reason=f"Instance {guest.uuid} was deleted: host {host} is about to remove its guest and disks.")
     if known.host != host:
         raise Conflict(reason=f"Instance {guest.uuid} belongs to host {known.host}; what is on {host} is an old copy.")
+    if project not in (None, known.project_id):
+        raise Conflict(
+            reason=f"Instance {guest.uuid} is in project {known.project_id} already: release it, then adopt it into "
+            f"{project}."
+        )
     if known.definition is None:
         return Outcome.MADE_HERE
     instances.change(transaction, guest.uuid, {"host": host}, _what_it_is(guest))

@@ -9,7 +9,7 @@ from evacuator.db import instances, schema
 from evacuator.db.session import open_database
 from evacuator.engine.adopt import ExistingGuest, Outcome, adopt_guest, register_node
 from evacuator.engine.engine import Engine, Rules
-from evacuator.errors import NotConfigured
+from evacuator.errors import Conflict, NotConfigured
 from evacuator.evacuation.destination import Room
 from evacuator.evacuation.states import PowerState
 
@@ -58,6 +58,18 @@ def test_the_ids_of_its_keys_are_kept(engine, key_ids, kept):
     guest = a_guest(*key_ids)
     assert adopt(engine, guest) is Outcome.ADOPTED
     assert row(engine, guest).key_ids == kept
+
+
+def test_adopted_again_it_stays_in_its_project(engine):
+    guest = a_guest()
+    adopt(engine, guest)
+    somebody = RequestContext(user_id="admin", project_id="admin", overwrite=False)
+
+    assert adopt_guest(engine, somebody, "a", guest) is Outcome.READ_ANEW
+    assert adopt_guest(engine, somebody, "a", guest, "p") is Outcome.READ_ANEW
+    with pytest.raises(Conflict, match="is in project p already: release it, then adopt it into another"):
+        adopt_guest(engine, somebody, "a", guest, "another")
+    assert row(engine, guest).project_id == "p"
 
 
 @pytest.mark.parametrize(("now", "kept"), [((), None), ((OTHER,), [OTHER])])
