@@ -53,7 +53,7 @@ def _judge(site: Site, commands: Commands, guest: FoundGuest) -> Finding | None:
         sentence = f"Host {guest.host} has a guest of it, but no such instance was ever made here."
         return Finding(Code.UNOWNED_GUEST, subject, sentence, commands.show(guest.host, guest.instance))
     if guest.running:
-        return _judge_running(census, commands, guest, instance)
+        return _judge_running(site, commands, guest, instance)
     if guest.host not in census.up or _may_be(census, instance, guest.host) or _is_about_to_go(site, guest):
         return None
     if not guest.marked and _last_naming(census, guest) is None:
@@ -62,24 +62,38 @@ def _judge(site: Site, commands: Commands, guest: FoundGuest) -> Finding | None:
     return Finding(Code.STALE_GUEST, subject, sentence, commands.trace(guest.host, guest.instance))
 
 
-def _judge_running(census: Census, commands: Commands, guest: FoundGuest, instance: InstanceFacts) -> Finding | None:
+def _judge_running(site: Site, commands: Commands, guest: FoundGuest, instance: InstanceFacts) -> Finding | None:
+    census = site.census
     if _may_run(census, instance, guest.host):
         return None
-    subject, stop = f"instance {guest.instance}", commands.stop(guest.host, guest.instance)
-    if _is_unfenced(census, guest):
-        sentence = (
-            f"Host {guest.host} still runs it, although it was declared dead and the instance {_belongs(instance)}. "
-            "It was not fenced."
+    subject, doubt = f"instance {guest.instance}", ""
+    if _is_missing_where_it_belongs(site, instance):
+        doubt = (
+            f" But host {instance.host} has none, so that this may be the only one there is: see first whether the "
+            "database knows what happened last, or was restored."
         )
-        return Finding(Code.UNFENCED_COPY_RUNNING, subject, sentence, stop)
-    sentence = f"Host {guest.host} runs it without being allowed to: the instance {_belongs(instance)}."
-    if _was_brought(census, guest) or instance.deleted:
-        return Finding(Code.STRAY_COPY, subject, sentence, stop)
-    sentence += (
-        " No evacuation brought it there, so that it may be the only one there is: see whether this is the hypervisor "
-        "of that host under another name."
-    )
-    return Finding(Code.STRAY_COPY, subject, sentence, commands.show(guest.host, guest.instance))
+    if _is_unfenced(census, guest):
+        code, known = Code.UNFENCED_COPY_RUNNING, " It was not fenced."
+        sentence = f"Host {guest.host} still runs it, although it was declared dead and the instance "
+    else:
+        code, known = Code.STRAY_COPY, ""
+        sentence = f"Host {guest.host} runs it without being allowed to: the instance "
+        if not (doubt or instance.deleted or _was_brought(census, guest)):
+            doubt = (
+                " No evacuation brought it there, so that it may be the only one there is: see whether this is the "
+                "hypervisor of that host under another name."
+            )
+    command = commands.show if doubt else commands.stop
+    sentence += f"{_belongs(instance)}.{doubt or known}"
+    return Finding(code, subject, sentence, command(guest.host, guest.instance))
+
+
+def _is_missing_where_it_belongs(site: Site, instance: InstanceFacts) -> bool:
+    """Tell whether the recorded host was looked at, and has no guest of it."""
+    evidence, host = site.evidence, instance.host
+    if evidence is None or host is None or instance.deleted or not evidence.mains.get(host, False):
+        return False
+    return not any((guest.host, guest.instance) == (host, instance.uuid) for guest in evidence.guests)
 
 
 def _may_run(census: Census, instance: InstanceFacts, host: str) -> bool:

@@ -346,6 +346,17 @@ def test_the_next_command_for_an_unfenced_copy_fences_that_host(site):
     assert finding.next_command == "evacuator host power-off a --state-dir D"
 
 
+@pytest.mark.parametrize("host", ["a", "c"])
+def test_where_the_recorded_host_has_none_nothing_is_to_be_destroyed(site, host):
+    """As after a database was restored that is older than where guests are."""
+    elsewhere = [guest for guest in site.evidence.guests if guest.instance != "moved"]
+    found = findings(with_guest(with_evidence(site, guests=elsewhere), host, "moved", running=True))
+
+    (finding,) = (each for each in found if each.code in (Code.UNFENCED_COPY_RUNNING, Code.STRAY_COPY))
+    assert "But host b has none, so that this may be the only one there is" in finding.sentence
+    assert "power-off" not in finding.next_command
+
+
 def test_books_that_differ_come_with_the_statement_that_sets_them_right(site):
     (finding,) = findings(with_node(site, "b", claims=1))
     assert finding.next_command == (
@@ -469,7 +480,7 @@ def test_where_no_journal_is_kept_what_is_there_is_judged(site):
 
 
 def test_a_copy_where_an_evacuation_brought_it_is_to_be_ended(site):
-    ended = with_instance(_real(site), "moved", host="c")
+    ended = with_guest(with_instance(_real(site), "moved", host="c"), "c", "moved", running=True)
     (finding,) = [found for found in findings(ended) if found.code is Code.STRAY_COPY]
     assert finding.next_command == "virsh -c qemu+ssh://b/system destroy moved"
 
