@@ -1,8 +1,8 @@
 """Two hundred random schedules; ``EVACUATOR_TEST_SCHEDULES=10000`` for many more, which are then others each time.
 
-Many are drawn in parts, so that one sees how far they are and that ``-n 2`` has two processes share them. Each part
+They are drawn in parts, so that one sees how far they are and that several processes share them evenly. Each part
 says by which seed it is drawn, and ``EVACUATOR_TEST_SEED`` draws the same again. With neither of the two variables they
-are the same two hundred each time, by the seeds 0 to 3.
+are the same two hundred each time, by the seeds 0 to 7.
 """
 
 import os
@@ -20,7 +20,7 @@ from tests.world.world import a_world
 
 MANY = int(os.environ.get("EVACUATOR_TEST_SCHEDULES", "0"))
 PART = 500
-PARTS = [min(PART, MANY - begun) for begun in range(0, MANY, PART)] or [50] * 4
+PARTS = [min(PART, MANY - begun) for begun in range(0, MANY, PART)] or [25] * 8
 SEED = os.environ.get("EVACUATOR_TEST_SEED")
 
 
