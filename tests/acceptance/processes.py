@@ -1,9 +1,9 @@
-"""Commands of ``evacuator``, each in a process of its own.
+"""Commands of ``evacuator`` and of the OpenStack clients, each in a process of its own.
 
-Most are forked from one that has imported what they need: to import it takes a second of a processor, and the tests
-start many hundreds. What runs is the same: ``evacuator.cmd.main`` with arguments, an environment and open files of its
-own, which is signalled and waited for. :func:`executed` is for what an interpreter of its own matters to: how it
-begins, and how it ends.
+Most are forked from one that has imported what they need: to import it takes seconds of a processor, and the tests
+start many hundreds. What runs is the same: what the installed program calls, with arguments, an environment and open
+files of its own, which is signalled and waited for. :func:`executed` is for what an interpreter of its own matters to:
+how it begins, and how it ends.
 """
 
 import atexit
@@ -17,12 +17,13 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import cache
+from importlib.metadata import entry_points
 from multiprocessing.connection import Connection
 from multiprocessing.connection import wait as wait_for_any
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import IO, Protocol
-
-from evacuator.cmd import main
 
 #: With what each of them imports only once it runs; what is not installed is left out.
 IMPORTED = (
@@ -35,7 +36,11 @@ IMPORTED = (
     "evacuator.cmd.upgrade_check",
     "evacuator.cmd.verify",
     "futurist",
+    "keystoneclient.v3.client",
     "kombu.transport.pyamqp",
+    "novaclient.v2.shell",
+    "openstackclient.compute.v2.server",
+    "openstackclient.shell",
     "oslo_messaging._drivers.impl_rabbit",
     "psycopg",
     "sqlalchemy.dialects.mysql.pymysql",
@@ -43,6 +48,7 @@ IMPORTED = (
     "sqlalchemy.dialects.sqlite.pysqlite",
 )
 
+PROGRAM = "evacuator"
 MODULE = "evacuator.cmd.main"
 EVACUATOR = [sys.executable, "-m", MODULE]
 
@@ -60,16 +66,25 @@ def _kill_what_is_left() -> None:
         child.kill()
 
 
-def _become(arguments: Sequence[str], environment: Mapping[str, str], stdout: Connection, stderr: Path) -> None:
+@cache
+def _called_by(program: str) -> str:
+    """Return what an installed program calls, as ``module:function``."""
+    (script,) = entry_points(group="console_scripts", name=program)
+    return script.value
+
+
+def _become(command: Sequence[str], called: str, environment: Mapping[str, str], out: Connection, err: Path) -> None:
     """Be a command: the rest of this process's life."""
-    os.dup2(stdout.fileno(), 1)
-    stdout.close()
-    with stderr.open("a") as log:
+    os.dup2(out.fileno(), 1)
+    out.close()
+    with err.open("a") as log:
         os.dup2(log.fileno(), 2)
     os.environ.clear()
     os.environ.update(environment)
+    # The name by which a program speaks of itself is read from here. Its words are not: nova reads them when imported.
+    sys.argv = list(command)
     try:
-        sys.exit(main.main(arguments))
+        sys.exit(resolve_name(called)(command[1:]))
     finally:
         # Before Python 3.13 multiprocessing ends its processes without.
         atexit._run_exitfuncs()
@@ -101,18 +116,26 @@ class Forked:
     # How a process ended can be read once. Several threads of a test may ask, and whoever starts one asks all others.
     _asking = threading.Lock()
 
-    def __init__(self, arguments: Sequence[str], stderr: Path, environment: Mapping[str, str] = os.environ) -> None:
-        assert _at_the_beginning(environment) == _at_the_beginning(os.environ), "this one has to be executed"
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        stderr: Path,
+        environment: Mapping[str, str] = os.environ,
+        *,
+        program: str = PROGRAM,
+    ) -> None:
+        others = _at_the_beginning(environment) ^ _at_the_beginning(os.environ)
+        assert not others, f"has to be executed, since it differs in what an interpreter reads first: {sorted(others)}"
         told, tells = FORKS.Pipe(duplex=False)
+        self._command = [program, *arguments]
         self._process = FORKS.Process(
-            target=_become, args=(list(arguments), dict(environment), tells, stderr), daemon=True
+            target=_become, args=(self._command, _called_by(program), dict(environment), tells, stderr), daemon=True
         )
         with self._asking:
             self._process.start()
         tells.close()
         self.stdout: IO[str] | None = os.fdopen(os.dup(told.fileno()))
         told.close()
-        self._arguments = arguments
         self._pid: int = self._process.pid  # type: ignore[assignment]
 
     def poll(self) -> int | None:
@@ -129,7 +152,7 @@ class Forked:
         left = timeout
         while (ended := self.poll()) is None:
             if not wait_for_any([self._process.sentinel], left):
-                raise subprocess.TimeoutExpired(self._arguments, timeout or 0)
+                raise subprocess.TimeoutExpired(self._command, timeout or 0)
             left = None if timeout is None else max(0.0, timeout - (time.monotonic() - begun))
         return ended
 
@@ -145,12 +168,16 @@ class Forked:
         self.send_signal(signal.SIGKILL)
 
 
-def _at_the_beginning(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(READ_AT_THE_BEGINNING)}
+def _at_the_beginning(environment: Mapping[str, str]) -> set[tuple[str, str]]:
+    return {setting for setting in environment.items() if setting[0].startswith(READ_AT_THE_BEGINNING)}
 
 
 def run(
-    arguments: Sequence[str], timeout: float = 120, environment: Mapping[str, str] = os.environ
+    arguments: Sequence[str],
+    timeout: float = 120,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    program: str = PROGRAM,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command and return how it ended and what it said.
 
@@ -158,7 +185,7 @@ def run(
     """
     with tempfile.TemporaryDirectory() as folder:
         stderr = Path(folder) / "stderr"
-        command = Forked(arguments, stderr, environment)
+        command = Forked(arguments, stderr, environment, program=program)
         late = threading.Timer(timeout, command.kill)
         late.start()
         assert command.stdout is not None
@@ -169,5 +196,5 @@ def run(
         finally:
             late.cancel()
         if ended == -signal.SIGKILL:
-            raise subprocess.TimeoutExpired(list(arguments), timeout, said)
-        return subprocess.CompletedProcess(list(arguments), ended, said, stderr.read_text())
+            raise subprocess.TimeoutExpired([program, *arguments], timeout, said)
+        return subprocess.CompletedProcess([program, *arguments], ended, said, stderr.read_text())

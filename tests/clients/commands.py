@@ -2,14 +2,10 @@
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-#: Beside the Python that runs the tests.
-PROGRAMS = Path(sys.executable).parent
+from tests.acceptance import processes
 
 
 @dataclass
@@ -35,17 +31,10 @@ class Client:
 
     def run(self, *words: str, before: tuple[str, ...] = ()) -> Done:
         """Run a command, however it ends."""
-        command = (self.program, *self.options, *before, *words)
+        arguments = (*self.options, *before, *words)
         clean = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
-        done = subprocess.run(
-            [str(PROGRAMS / self.program), *command[1:]],
-            env=clean | self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        return Done(command, done.returncode, done.stdout, done.stderr)
+        done = processes.run(arguments, environment=clean | self.environment, program=self.program)
+        return Done((self.program, *arguments), done.returncode, done.stdout, done.stderr)
 
     def __call__(self, *words: str, before: tuple[str, ...] = ()) -> str:
         """Run a command that must succeed, and return what it printed."""

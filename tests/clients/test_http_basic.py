@@ -1,15 +1,10 @@
 """A small site with passwords, and the clients as they are."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import bcrypt
 import pytest
 
 from tests.acceptance.site import Site
+from tests.clients.commands import Openstack
 
 CONFIGURATION = """
 [api]
@@ -37,8 +32,8 @@ def site(tmp_path_factory):
         made.kill()
 
 
-def openstack(site, user, password, *command):
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")} | {
+def openstack(site, user, password):
+    environment = {
         "OS_AUTH_TYPE": "http_basic",
         "OS_USERNAME": user,
         "OS_PASSWORD": password,
@@ -47,31 +42,27 @@ def openstack(site, user, password, *command):
         # As with auth type none, where the client does this by itself: it asks for nothing there, but wants to know.
         "OS_IDENTITY_ENDPOINT_OVERRIDE": f"{site.url}/v2.1",
     }
-    client = Path(sys.executable).with_name("openstack")
-    return subprocess.run([client, *command], env=environment, capture_output=True, text=True, check=False, timeout=120)
+    return Openstack("openstack", environment)
 
 
 def test_an_administrator_does_everything_with_a_password(site):
-    done = openstack(site, "root", "sesame", "compute", "service", "list", "-f", "json")
-    assert done.returncode == 0, done.stderr
-    assert [service["Host"] for service in json.loads(done.stdout)] == ["a"]
+    services = openstack(site, "root", "sesame").json("compute", "service", "list")
+    assert [service["Host"] for service in services] == ["a"]
 
 
 def test_a_member_sees_the_servers_of_their_project(site):
     create = ("server", "create", "--flavor", "1", "--image", "11111111-1111-4111-8111-111111111111", "--nic", "none")
-    for user, password in (("root", "sesame"), ("anna", "colours")):
-        done = openstack(site, user, password, *create, "--wait", f"server-of-{user}")
-        assert done.returncode == 0, done.stderr
-    done = openstack(site, "anna", "colours", "server", "list", "-f", "json")
-    assert done.returncode == 0, done.stderr
-    assert [server["Name"] for server in json.loads(done.stdout)] == ["server-of-anna"]
-    assert openstack(site, "anna", "colours", "server", "show", "server-of-root").returncode != 0
-    refused = openstack(site, "anna", "colours", "compute", "service", "list")
-    assert refused.returncode != 0
-    assert "403" in refused.stderr
+    root, anna = openstack(site, "root", "sesame"), openstack(site, "anna", "colours")
+    root.do(*create, "--wait", "server-of-root")
+    anna.do(*create, "--wait", "server-of-anna")
+    assert [server["Name"] for server in anna.json("server", "list")] == ["server-of-anna"]
+    assert anna.run("server", "show", "server-of-root").status != 0
+    refused = anna.run("compute", "service", "list")
+    assert refused.status != 0
+    assert "403" in refused.err
 
 
 def test_a_wrong_password_is_refused(site):
-    done = openstack(site, "root", "wrong", "server", "list")
-    assert done.returncode != 0
-    assert "401" in done.stderr or "requires authentication" in done.stderr
+    refused = openstack(site, "root", "wrong").run("server", "list")
+    assert refused.status != 0
+    assert "401" in refused.err or "requires authentication" in refused.err

@@ -1,15 +1,13 @@
 """A cloud with a real Keystone: who is let in, and to what."""
 
-import json
-import os
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.acceptance.site import Site, until
+from tests.clients.commands import Openstack
 from tests.cloud.keystone_server import AUTHENTICATION, PASSWORD, PEOPLE
 
 UNAUTHORIZED = {
@@ -179,9 +177,9 @@ def test_the_project_in_the_address_is_that_of_the_token(cloud, keystone):
     assert cloud.request("GET", f"/{red}/servers", token=cloud.anna).status == 400
 
 
-def openstack(*command, user, keystone, project=None):
-    """Run the client as somebody who has nothing but a password."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("OS_")} | {
+def openstack(user, keystone, project=None):
+    """Return the client as somebody has it who has nothing but a password."""
+    environment = {
         "OS_AUTH_URL": f"{keystone.url}/v3",
         "OS_USERNAME": user,
         "OS_PASSWORD": PASSWORD,
@@ -190,20 +188,16 @@ def openstack(*command, user, keystone, project=None):
         "OS_PROJECT_DOMAIN_ID": "default",
         "OS_IDENTITY_API_VERSION": "3",
     }
-    client = Path(sys.executable).with_name("openstack")
-    return subprocess.run([client, *command], env=environment, capture_output=True, text=True, check=False, timeout=120)
+    return Openstack("openstack", environment)
 
 
 def test_the_openstack_client_finds_the_service_in_the_catalog(cloud, keystone):
-    done = openstack("server", "list", "-f", "json", user="anna", keystone=keystone)
-    assert done.returncode == 0, done.stderr
-    assert [server["Name"] for server in json.loads(done.stdout)] == ["sky"]
-    done = openstack("compute", "service", "list", "-f", "json", user="admin", project="admin", keystone=keystone)
-    assert done.returncode == 0, done.stderr
-    assert {service["Host"] for service in json.loads(done.stdout)} == {"a", "b"}
-    done = openstack("server", "show", "rose", "-f", "json", user="anna", keystone=keystone)
-    assert done.returncode != 0
-    assert "No Server found for rose" in done.stderr
+    anna, admin = openstack("anna", keystone), openstack("admin", keystone, project="admin")
+    assert [server["Name"] for server in anna.json("server", "list")] == ["sky"]
+    assert {service["Host"] for service in admin.json("compute", "service", "list")} == {"a", "b"}
+    refused = anna.run("server", "show", "rose")
+    assert refused.status != 0
+    assert "No Server found for rose" in refused.err
 
 
 def test_after_an_outage_the_administrator_evacuates_and_the_owner_starts(cloud):
