@@ -9,10 +9,10 @@ import pytest
 
 from tests.services.servers import fresh_tables
 from tests.world.boundaries import WatchedDriver
-from tests.world.crash_points import EVACUATION, JOURNEYS, dies, ended_well, points
+from tests.world.crash_points import EVACUATION, JOURNEYS, MICROVERSIONS, dies, ended_well, points
 from tests.world.world import a_world
 
-STORIES = {microversion: EVACUATION.format(microversion=microversion) for microversion in ("2.94", "2.95")}
+STORIES = {microversion: EVACUATION.format(microversion=microversion) for microversion in MICROVERSIONS}
 POINTS = [(microversion, point) for microversion, story in STORIES.items() for point in points(story)]
 
 ON_THE_MAIN_ROAD = {point.what for _microversion, point in POINTS}

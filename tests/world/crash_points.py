@@ -26,15 +26,33 @@ EVACUATION = """
     delay 20
 """
 
-#: Other ways: what fails, what is taken over, and what is ordered of a living host.
+#: How an evacuation ends: as it was, or silent.
+MICROVERSIONS = ("2.94", "2.95")
+
+#: Other ways of an evacuation: what fails, what is taken over, and what comes in between.
+WAYS = {
+    "it cannot be defined": "driver b fail define 1\nevacuate web {microversion}\nhost a power on\ndelay 20",
+    "there is no room": "force-down b\nforce-down c\nevacuate web {microversion}\nhost a power on\ndelay 20",
+    "another host takes over": "process b freeze after define\nevacuate web {microversion}\nforce-down b\ndelay 60",
+    "it is deleted on its way": (
+        "process b freeze after define\nevacuate web {microversion}\ndelete web\nhost b thaw\ndelay 20"
+    ),
+    "it is reset on its way": (
+        "process b freeze after define\nevacuate web {microversion}\nreset web\nhost b thaw\ndelay 20"
+    ),
+}
+
+#: All ways but the main road. Only below 2.95 is anything started, and only then can a start go wrong.
 JOURNEYS = {
+    f"{way}, {microversion}": story.format(microversion=microversion)
+    for way, story in WAYS.items()
+    for microversion in MICROVERSIONS
+} | {
     "its start is refused": "driver b fail power_on 1\nevacuate web 2.94\nhost a power on\ndelay 20",
-    "it cannot be defined": "driver b fail define 1\nevacuate web 2.95\nhost a power on\ndelay 20",
     "nobody knows whether it started": "driver b fail power_on 1 lost\nevacuate web 2.94\ndelay 20",
-    "there is no room": "force-down b\nforce-down c\nevacuate web 2.95\nhost a power on\ndelay 20",
-    "another host takes over": "process b freeze after define\nevacuate web 2.94\nforce-down b\ndelay 60",
-    "it is deleted on its way": "process b freeze after define\nevacuate web 2.95\ndelete web\nhost b thaw\ndelay 20",
-    "it is reset on its way": "process b freeze after power_on\nevacuate web 2.94\nreset web\nhost b thaw\ndelay 20",
+    "it is reset once it runs": (
+        "process b freeze after power_on\nevacuate web 2.94\nreset web\nhost b thaw\ndelay 20"
+    ),
     "orders of a living host": "create db on b\nstop db\nstart db\nreboot db\ndelete db\ndelay 20",
 }
 
