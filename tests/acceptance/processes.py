@@ -55,8 +55,8 @@ EVACUATOR = [sys.executable, "-m", MODULE]
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(list(IMPORTED))
 
-#: What is read when an interpreter begins, or before.
-READ_AT_THE_BEGINNING = ("LD_", "PYTHON")
+#: What is read when an interpreter begins, or before, and when the clients are imported.
+READ_AT_THE_BEGINNING = ("HOME", "LANG", "LC_", "LD_", "NOVACLIENT_", "PYTHON", "XDG_")
 
 
 @atexit.register
@@ -69,8 +69,9 @@ def _kill_what_is_left() -> None:
 @cache
 def _called_by(program: str) -> str:
     """Return what an installed program calls, as ``module:function``."""
-    (script,) = entry_points(group="console_scripts", name=program)
-    return script.value
+    scripts = entry_points(group="console_scripts", name=program)
+    assert scripts, f"{program} is not installed beside this Python"
+    return scripts[program].value
 
 
 def _become(command: Sequence[str], called: str, environment: Mapping[str, str], out: Connection, err: Path) -> None:
@@ -81,7 +82,7 @@ def _become(command: Sequence[str], called: str, environment: Mapping[str, str],
         os.dup2(log.fileno(), 2)
     os.environ.clear()
     os.environ.update(environment)
-    # The name by which a program speaks of itself is read from here. Its words are not: nova reads them when imported.
+    # Arguments are passed on, too, since nova takes its own from here when it is imported.
     sys.argv = list(command)
     try:
         sys.exit(resolve_name(called)(command[1:]))
@@ -124,8 +125,8 @@ class Forked:
         *,
         program: str = PROGRAM,
     ) -> None:
-        others = _at_the_beginning(environment) ^ _at_the_beginning(os.environ)
-        assert not others, f"has to be executed, since it differs in what an interpreter reads first: {sorted(others)}"
+        others = {name for name, _value in _at_the_beginning(environment) ^ _at_the_beginning(os.environ)}
+        assert not others, f"has to be executed, since it differs in what is read at the beginning: {sorted(others)}"
         told, tells = FORKS.Pipe(duplex=False)
         self._command = [program, *arguments]
         self._process = FORKS.Process(
@@ -195,6 +196,7 @@ def run(
             ended = command.wait(timeout)
         finally:
             late.cancel()
+            command.kill()
         if ended == -signal.SIGKILL:
             raise subprocess.TimeoutExpired([program, *arguments], timeout, said)
         return subprocess.CompletedProcess([program, *arguments], ended, said, stderr.read_text())

@@ -1,4 +1,4 @@
-"""The command-line clients as an operator calls them: the installed programs, in processes of their own."""
+"""The command-line clients as an operator calls them: what the installed programs call, in processes of their own."""
 
 import json
 import os

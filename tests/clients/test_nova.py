@@ -1,6 +1,9 @@
 """The ``nova`` client, which has ``host-evacuate`` and asks for newer versions than there are."""
 
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +28,15 @@ def test_servers_are_listed_and_shown(nova: Nova, boot: Boot) -> None:
     assert (shown["id"], shown["OS-EXT-SRV-ATTR:host"], shown["flavor:original_name"]) == (server, "c", "m1.tiny")
     older = nova.facts("show", server, version="2.1")
     assert older["flavor"] == "m1.tiny (1)"
+
+
+def test_the_program_itself_does_the_same(nova: Nova, boot: Boot) -> None:
+    server = boot("seen", "c")
+    program = Path(sys.executable).with_name("nova")
+    done = subprocess.run(
+        [program, "list"], env=nova.environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert server in done.stdout
 
 
 def test_what_a_site_has_is_listed(nova: Nova) -> None:
